@@ -1,11 +1,14 @@
 """What is seen of a latent pain: rated with error, rounded and clipped to the scale."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 from scipy.special import ndtr
+
+from sim.core.parts import Family, Part, wrong
 
 Floats = NDArray[np.float64]
 
@@ -37,3 +40,105 @@ def clipped_mean(mean: Any, sd: Any, bounds: tuple[float, float], cdf: Callable[
     a, b = (low - mean) / sd, (high - mean) / sd
     inside = cdf(b) - cdf(a)
     return low + (mean - low) * inside + (high - low) * (1 - cdf(b)) + sd * (pdf(a) - pdf(b))
+
+
+class Scale(Part):
+    """Scores that an instrument can take: from ``low`` to ``high`` by ``step``, in points."""
+
+    low: float = 0.0
+    high: float = 10.0
+    step: float = Field(1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.low >= self.high:
+            raise wrong(f"low {self.low:g} must be below high {self.high:g}")
+        return self
+
+    def score(self, latent: Floats) -> Floats:
+        """Round to the nearest step and clip to the scale; overwrites ``latent``, any shape."""
+        if self.step != 1.0:
+            latent /= self.step
+        np.rint(latent, out=latent)
+        if self.step != 1.0:
+            latent *= self.step
+        return np.clip(latent, self.low, self.high, out=latent)
+
+    def mean(self, mean: Floats, sd: Floats) -> Floats:
+        """Exact mean of the rounded and clipped score of a normal latent, same shape as ``mean``.
+
+        A score on a grid is low + step × (number of midpoints below the latent), so its mean is a sum
+        of normal tail probabilities.
+        """
+        levels = np.arange(self.low + self.step / 2, self.high, self.step)
+        tails = ndtr((np.expand_dims(mean, -1) - levels) / np.expand_dims(sd, -1))
+        return np.asarray(self.low + self.step * tails.sum(axis=-1), dtype=np.float64)
+
+
+class Endpoint(Family):
+    """A variable of the trial, computed from a patient's baseline and visit score."""
+
+    better: Literal["lower", "higher"]
+
+    def value(self, baseline: Floats, score: Floats) -> Floats:
+        """Value at one visit, shape (patient, replicate); nan where the score is missing."""
+        raise NotImplementedError
+
+    def words(self) -> str:
+        """Say the endpoint in words."""
+        raise NotImplementedError
+
+
+class Score(Endpoint):
+    """The score itself, of one rating or of the mean of a week's daily ratings.
+
+    A seven-day mean has a smaller error and a finer step (measures: NRS, NRS_7d_mean).
+    """
+
+    kind: Literal["score"] = "score"
+    days: Literal[1, 7] = 1
+    scale: Scale = Scale()
+    better: Literal["lower", "higher"] = "lower"
+
+    def value(self, baseline: Floats, score: Floats) -> Floats:
+        """Return the score."""
+        return score
+
+    def words(self) -> str:
+        """Say the endpoint in words."""
+        how = "mean of seven daily ratings" if self.days == 7 else "single rating"
+        return f"pain intensity {self.scale.low:g}–{self.scale.high:g} ({how})"
+
+
+class Responder(Endpoint):
+    """Improvement from the patient's own baseline by at least a share of it (Dworkin et al. 2008,
+    doi:10.1016/j.jpain.2007.09.005)."""
+
+    kind: Literal["responder"] = "responder"
+    reduction: float = Field(gt=0, le=1, description="share of the baseline score")
+    better: Literal["lower", "higher"] = "higher"
+
+    def value(self, baseline: Floats, score: Floats) -> Floats:
+        """Return 1 for a responder, 0 for none; a baseline of 0 cannot improve and is no response."""
+        reached = (score <= (1 - self.reduction) * baseline + 1e-9) & (baseline > 0)
+        return np.where(np.isnan(score), np.nan, reached)
+
+    def words(self) -> str:
+        """Say the endpoint in words."""
+        return f"pain at least {self.reduction:.0%} below baseline"
+
+
+class State(Endpoint):
+    """A score at or below a limit: free or nearly free of pain."""
+
+    kind: Literal["state"] = "state"
+    at_most: float
+    better: Literal["lower", "higher"] = "higher"
+
+    def value(self, baseline: Floats, score: Floats) -> Floats:
+        """Return 1 where the score is at or below the limit, else 0."""
+        return np.where(np.isnan(score), np.nan, score <= self.at_most + 1e-9)
+
+    def words(self) -> str:
+        """Say the endpoint in words."""
+        return f"pain score {self.at_most:g} or less"

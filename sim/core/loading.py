@@ -135,8 +135,10 @@ def _put(node: Any, keys: Sequence[str], value: Any, where: str) -> Any:
     return {**node, keys[0]: _put(node.get(keys[0], {}), keys[1:], value, where)}
 
 
-def load(path: Path, model: type[Model], overrides: Sequence[str] = ()) -> Model:
-    """Read, resolve and validate the part in ``path``.
+def load(
+    path: Path, model: type[Model], overrides: Sequence[str] = (), defaults: Mapping[str, Any] | None = None
+) -> Model:
+    """Read, resolve and validate the part in ``path``; ``defaults`` are keys that the file may leave out.
 
     Raises
     ------
@@ -148,7 +150,7 @@ def load(path: Path, model: type[Model], overrides: Sequence[str] = ()) -> Model
         tree = override(tree, assignment)
     if tree.pop("schema", SCHEMA) != SCHEMA:
         raise InputError(f"{path}: schema: this version reads only schema {SCHEMA}")
-    return validate(tree, model, str(path))
+    return validate({**(defaults or {}), **tree}, model, str(path))
 
 
 def validate(tree: Any, model: type[Model], where: str) -> Model:

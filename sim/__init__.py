@@ -1,0 +1,1 @@
+"""Clinical-trial outcome simulation for low back pain: reported trials, priors, virtual patients, sample size."""

@@ -1,0 +1,71 @@
+"""Difference between two shares of responders."""
+
+from typing import Literal
+
+import numpy as np
+from scipy.special import ndtri
+
+from sim.analyses.base import LEVEL, Analysis, Estimate, Floats
+from sim.estimand import Observations
+
+Z = float(ndtri(0.5 + LEVEL / 2))
+
+
+class ResponderDifference(Analysis):
+    """Risk difference with the unpooled Wald standard error.
+
+    The interval is Wald's or Newcombe's hybrid score interval (Newcombe 1998, method 10,
+    doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I).
+    """
+
+    kind: Literal["responder_difference"] = "responder_difference"
+    missing: Literal["non_response", "complete_case"] = "non_response"
+    interval: Literal["newcombe", "wald"] = "newcombe"
+
+    def estimate(self, observed: Observations) -> Estimate:
+        """Estimate from counts by arm."""
+        n, share = self._counts(observed)
+        of, to = list(observed.of), observed.to
+        estimate = share[of] - share[to]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            se = np.sqrt(share[of] * (1 - share[of]) / n[of] + share[to] * (1 - share[to]) / n[to])
+        df = np.full(estimate.shape, np.inf)
+        if self.interval == "wald":
+            low, high = estimate - Z * se, estimate + Z * se
+        else:
+            low, high = newcombe((share[of], n[of]), (share[to], n[to]))
+        return Estimate(estimate, se, df, low, high, np.broadcast_to(n.sum(axis=0), estimate.shape))
+
+    def _counts(self, observed: Observations) -> tuple[Floats, Floats]:
+        """Patients counted and share responding, each (arm, size, replicate)."""
+        seen = ~np.isnan(observed.value)
+        response = np.where(seen, observed.value, 0.0)
+        counted = seen if self.missing == "complete_case" else np.ones_like(seen)
+        mine = [observed.arm == arm for arm in range(observed.arms)]
+        n = np.stack([observed.data.totals((m & counted).astype(np.float64)) for m in mine])
+        hits = np.stack([observed.data.totals(m * response) for m in mine])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return n, hits / n
+
+    def words(self) -> str:
+        """Say the analysis in words."""
+        how = "counted as non-response" if self.missing == "non_response" else "left out"
+        return f"difference in shares (unpooled Wald test, {self.interval.title()} interval), missing {how}"
+
+
+def wilson(share: Floats, n: Floats) -> tuple[Floats, Floats]:
+    """Score interval of one share (Wilson 1927), any shape."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+        half = Z / (1 + Z**2 / n) * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    return centre - half, centre + half
+
+
+def newcombe(first: tuple[Floats, Floats], second: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """Interval of the difference of two shares, each given as (share, n)."""
+    low1, high1 = wilson(*first)
+    low0, high0 = wilson(*second)
+    p1, p0 = first[0], second[0]
+    difference = p1 - p0
+    low = difference - np.sqrt((p1 - low1) ** 2 + (high0 - p0) ** 2)
+    return low, difference + np.sqrt((high1 - p1) ** 2 + (p0 - low0) ** 2)

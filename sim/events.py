@@ -1,0 +1,129 @@
+"""Intercurrent events and withdrawal: an event changes what an outcome means, missingness only hides it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.core.streams import Streams
+from sim.treatments import TreatmentLevels
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.integer]
+
+REASONS = ("none", "adverse_event", "inefficacy")
+NEVER = np.inf
+
+
+@dataclass(frozen=True)
+class Events:
+    """What goes wrong, in weeks since randomisation; ``inf`` is never. Arrays are (patient, replicate).
+
+    Attributes
+    ----------
+    stop
+        Week in which the treatment is discontinued.
+    reason
+        Position in ``REASONS``.
+    leave
+        Week in which the patient leaves the study.
+    """
+
+    stop: Floats
+    reason: NDArray[np.int8]
+    leave: Floats
+
+
+@dataclass(frozen=True)
+class Hazards:
+    """Levels of every arm, each (arm, replicate), looked up for a patient by arm and replicate."""
+
+    levels: Sequence[TreatmentLevels]
+
+    def of(self, quantity: str) -> Floats:
+        """Stack one quantity over the arms, shape (arm, replicate)."""
+        return np.stack([getattr(level, quantity) for level in self.levels])
+
+
+def occur(latent: Floats, arm: Ints, weeks: Floats, hazards: Hazards, streams: Streams) -> Events:
+    """Let adverse events, inefficacy and withdrawal compete, given the ratings while treated.
+
+    Each cause has a unit exponential threshold for each patient and happens when its cumulated hazard
+    passes it (Kalbfleisch & Prentice 2002, section 8.2), so the same patient meets every arm.
+
+    Parameters
+    ----------
+    latent
+        Ratings under the assigned arm, (patient, replicate, visit); ``weeks`` are its visits.
+    """
+    event = _adverse_event(arm, hazards, streams)
+    pain = _inefficacy(latent, arm, weeks, hazards, streams)
+    stop = np.minimum(event, pain)
+    reason = np.where(stop == NEVER, 0, np.where(event <= pain, 1, 2)).astype(np.int8)
+    leave = _withdrawal(arm, hazards, streams)
+    leaving = _leaves_on_stopping(stop, arm, hazards, streams)
+    return Events(stop, reason, np.minimum(leave, leaving))
+
+
+def _each(table: Floats, arm: Ints) -> Floats:
+    """Look up (arm, replicate) levels for each patient, shape (patient, replicate)."""
+    replicates = table.shape[1]
+    return np.take(table.ravel(), arm * replicates + np.arange(replicates))
+
+
+def _waiting(threshold: Floats, hazard: Floats) -> Floats:
+    with np.errstate(divide="ignore"):
+        return threshold / hazard
+
+
+def _adverse_event(arm: Ints, hazards: Hazards, streams: Streams) -> Floats:
+    early, later, until = hazards.of("event_early"), hazards.of("event_later"), hazards.of("early_weeks")
+    if not (early.any() or later.any()):
+        return np.full(arm.shape, NEVER)
+    threshold = streams("adverse event").standard_exponential(arm.shape)
+    reached = _each(early * until, arm)
+    soon = _waiting(threshold, _each(early, arm))
+    late = _each(until, arm) + _waiting(threshold - reached, _each(later, arm))
+    return np.where(threshold < reached, soon, late)
+
+
+def _inefficacy(latent: Floats, arm: Ints, weeks: Floats, hazards: Hazards, streams: Streams) -> Floats:
+    """Cumulate the pain-dependent hazard over the intervals between visits, the rating held since the last."""
+    base, ratio, start = hazards.of("pain_at_five"), hazards.of("pain_ratio"), hazards.of("pain_from")
+    happens = np.full(arm.shape, NEVER)
+    if not base.any():
+        return happens
+    threshold = streams("inefficacy").standard_exponential(arm.shape)
+    most = base * np.maximum(ratio**5.0, ratio**-5.0) * weeks[-1]
+    at_risk = np.nonzero(threshold < most.max())
+    level = (arm[at_risk], at_risk[1])
+    base, ratio, start = base[level], ratio[level], start[level]
+    left = threshold[at_risk]
+    when = np.full(left.shape, NEVER)
+    for visit in range(len(weeks) - 1):
+        rating = np.clip(latent[(*at_risk, visit)], 0.0, 10.0)
+        hazard = base * ratio ** (rating - 5.0)
+        begin = np.maximum(weeks[visit], start)
+        exposure = np.maximum(weeks[visit + 1] - begin, 0.0)
+        now = (left < hazard * exposure) & (when == NEVER)
+        when[now] = begin[now] + left[now] / hazard[now]
+        left -= hazard * exposure
+    happens[at_risk] = when
+    return happens
+
+
+def _withdrawal(arm: Ints, hazards: Hazards, streams: Streams) -> Floats:
+    hazard = hazards.of("withdrawal")
+    if not hazard.any():
+        return np.full(arm.shape, NEVER)
+    threshold = streams("withdrawal").standard_exponential(arm.shape)
+    return _waiting(threshold, _each(hazard, arm))
+
+
+def _leaves_on_stopping(stop: Floats, arm: Ints, hazards: Hazards, streams: Streams) -> Floats:
+    share = hazards.of("leaves")
+    if share.min() >= 1:
+        return stop
+    leaves = streams("leaving").random(arm.shape) < _each(share, arm)
+    return np.where(leaves, stop, NEVER)

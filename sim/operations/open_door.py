@@ -1,0 +1,21 @@
+"""The closed form: sites that are open from the start, and nobody waits."""
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from sim.core.streams import BLOCK_SIZE, Streams
+from sim.operations.base import Floats, Operations
+
+
+class OpenDoor(Operations):
+    """Poisson arrivals at a constant rate (Anisimov & Fedorov 2007, doi:10.1002/sim.2956, without its gamma)."""
+
+    kind: Literal["open_door"] = "open_door"
+    sites: int = Field(1, ge=1)
+
+    def enrolment(self, n: int, site_rate: Floats, streams: Streams) -> Floats:
+        """Add exponential gaps at the rate of all sites together."""
+        gaps = streams("arrival").standard_exponential((n, BLOCK_SIZE))
+        return np.asarray(np.cumsum(gaps, axis=0) / (self.sites * site_rate))

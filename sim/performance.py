@@ -1,0 +1,178 @@
+"""Operating characteristics with their Monte Carlo errors, from the records of one protocol and scenario."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.endpoints import Score
+from sim.protocol import Protocol
+from sim.scenario import Scenario
+
+Floats = NDArray[np.float64]
+Table = Mapping[str, NDArray[Any]]
+
+COLUMNS = ("protocol", "scenario", "n", "estimand", "arm", "metric", "value", "mcse", "replicates")
+
+
+@dataclass(frozen=True)
+class Characteristic:
+    """One number of the tidy table; probabilities are 0–1, weeks are weeks, points are points."""
+
+    n: int
+    estimand: str
+    arm: str
+    metric: str
+    value: float
+    mcse: float
+    replicates: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A value and its Monte Carlo standard error."""
+
+    value: float
+    mcse: float
+
+
+def proportion(hits: NDArray[Any]) -> Measured:
+    """Share of replicates, with sqrt(p (1 − p) / replicates)."""
+    p = float(np.mean(hits))
+    return Measured(p, float(np.sqrt(p * (1 - p) / len(hits))))
+
+
+def average(values: Floats) -> Measured:
+    """Mean over replicates (nan left out), with SD / sqrt(replicates)."""
+    kept = values[~np.isnan(values)]
+    if len(kept) < 2:
+        return Measured(float(kept.mean()) if len(kept) else np.nan, np.nan)
+    return Measured(float(kept.mean()), float(kept.std(ddof=1) / np.sqrt(len(kept))))
+
+
+def success_metric(scenario: Scenario) -> str:
+    """Name what a success rate is under this scenario."""
+    if scenario.null:
+        return "type_1_error"
+    return "assurance" if scenario.claims.is_drawn else "power"
+
+
+def summarise(
+    protocol: Protocol, scenario: Scenario, estimates: Table, arms: Table, trials: Table
+) -> Iterator[Characteristic]:
+    """Yield every characteristic of one protocol under one scenario.
+
+    Measures and Monte Carlo errors follow Morris, White & Crowther 2019, doi:10.1002/sim.8086, table 6.
+    """
+    for size in np.unique(estimates["n"]):
+        at_size = estimates["n"] == size
+        yield from _whole_trial(int(size), trials)
+        for name, estimand in protocol.estimands.items():
+            for arm in estimand.contrast.of:
+                rows = at_size & (estimates["estimand"] == name) & (estimates["arm"] == arm)
+                if rows.any():
+                    chosen = {key: column[rows] for key, column in estimates.items()}
+                    yield from _estimand(name, arm, int(size), success_metric(scenario), chosen)
+    yield from _by_arm(protocol, arms)
+
+
+def _whole_trial(size: int, trials: Table) -> Iterator[Characteristic]:
+    finished = trials["finished"][trials["n"] == size]
+    weeks = average(finished)
+    yield Characteristic(size, "", "", "expected_n", float(size), 0.0, len(finished))
+    yield Characteristic(size, "", "", "duration_weeks", weeks.value, weeks.mcse, len(finished))
+
+
+def _estimand(name: str, arm: str, size: int, success: str, rows: Table) -> Iterator[Characteristic]:
+    measures = {success: proportion(rows["success"]), "failed": proportion(np.isnan(rows["estimate"]))}
+    measures |= accuracy(rows["estimate"], rows["se"], (rows["low"], rows["high"]), rows["truth"])
+    for metric, measured in measures.items():
+        yield Characteristic(size, name, arm, metric, measured.value, measured.mcse, len(rows["estimate"]))
+
+
+def accuracy(estimate: Floats, se: Floats, interval: tuple[Floats, Floats], truth: Floats) -> dict[str, Measured]:
+    """Bias, root mean squared error, coverage and standard errors against the true values.
+
+    ``truth`` is nan where it was not computed; where it does not differ between replicates (power), the
+    mean of the computed values stands for all, and its own error enters that of the bias.
+    """
+    kept = ~np.isnan(estimate)
+    known = truth[~np.isnan(truth)]
+    if kept.sum() < 2 or not len(known):
+        return {}
+    target, target_error = truth, 0.0
+    if len(known) < len(truth):
+        target = np.full(len(truth), known.mean())
+        target_error = float(known.std(ddof=1) / np.sqrt(len(known)))
+    error = (estimate - target)[kept]
+    replicates = len(error)
+    rmse = float(np.sqrt(np.mean(error**2)))
+    empirical = float(estimate[kept].std(ddof=1))
+    bias = average(error)
+    return {
+        "truth": average(known),
+        "bias": Measured(bias.value, float(np.hypot(bias.mcse, target_error))),
+        "rmse": Measured(rmse, float(np.std(error**2, ddof=1) / np.sqrt(replicates) / (2 * rmse)) if rmse else 0.0),
+        "coverage": proportion(((interval[0] <= target) & (target <= interval[1]))[kept]),
+        "empirical_se": Measured(empirical, empirical / np.sqrt(2 * (replicates - 1))),
+        "mean_se": average(se[kept]),
+    }
+
+
+def _by_arm(protocol: Protocol, arms: Table) -> Iterator[Characteristic]:
+    """Yield what each arm shows at the primary visit: responders, mean change, patients who left."""
+    responders = [name for name, endpoint in protocol.endpoints.items() if not isinstance(endpoint, Score)]
+    for arm in protocol.arms:
+        rows = (arms["arm"] == arm.name) & (arms["week"] == protocol.primary_week)
+        start = (arms["arm"] == arm.name) & (arms["week"] == 0)
+        randomised = arms["randomised"][rows]
+        for name in responders:
+            rate = average(arms[name][rows] / randomised)
+            yield Characteristic(
+                protocol.n, name, arm.name, "responder_rate", rate.value, rate.mcse, int(rows.sum())
+            )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            at_visit = arms["score_sum"][rows] / arms["observed"][rows]
+            change = average(at_visit - arms["score_sum"][start] / arms["observed"][start])
+        left = average(arms["left"][rows] / randomised)
+        for metric, measured in (("mean_change", change), ("dropout", left)):
+            yield Characteristic(
+                protocol.n, "", arm.name, metric, measured.value, measured.mcse, int(rows.sum())
+            )
+
+
+def responder_intervals(protocol: Protocol, arms: Table) -> Iterator[dict[str, Any]]:
+    """Yield each arm's responder share at every visit: mean over trials and 95 % predictive interval.
+
+    ``of`` says of whom: all randomised (missing is no response) or the patients observed.
+    """
+    responders = [name for name, endpoint in protocol.endpoints.items() if not isinstance(endpoint, Score)]
+    for arm in protocol.arms:
+        for week in protocol.visits[1:]:
+            rows = (arms["arm"] == arm.name) & (arms["week"] == week)
+            for name in responders:
+                for of in ("randomised", "observed"):
+                    with np.errstate(divide="ignore", invalid="ignore"):
+                        share = arms[name][rows] / arms[of][rows]
+                    yield {"arm": arm.name, "week": week, "endpoint": name, "of": of} | interval(share)
+
+
+def mean_course(protocol: Protocol, arms: Table) -> Iterator[dict[str, Any]]:
+    """Yield each arm's mean score of the observed at every visit: mean over trials, 95 % predictive interval."""
+    for arm in protocol.arms:
+        for week in protocol.visits:
+            rows = (arms["arm"] == arm.name) & (arms["week"] == week)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                mean = arms["score_sum"][rows] / arms["observed"][rows]
+                square = arms["score_squares"][rows] / arms["observed"][rows]
+            sd = np.sqrt(np.maximum(square - mean**2, 0))
+            yield {"arm": arm.name, "week": week, "sd": float(np.nanmean(sd))} | interval(mean)
+
+
+def interval(values: Floats) -> dict[str, float]:
+    """Mean and central 95 % of the values over replicates, and the Monte Carlo error of the mean."""
+    measured = average(values)
+    low, high = np.nanquantile(values, [0.025, 0.975])
+    return {"mean": measured.value, "low": float(low), "high": float(high), "mcse": measured.mcse}

@@ -1,0 +1,162 @@
+"""A protocol: what we choose."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from sim.allocation import Allocation, PermutedBlocks
+from sim.analyses.base import Analysis
+from sim.core.parts import Part, suggest, wrong
+from sim.endpoints import Endpoint, Responder, Score, State
+from sim.estimand import Estimand
+from sim.operations.base import Operations
+from sim.operations.open_door import OpenDoor
+from sim.population import Eligibility
+from sim.rules.base import Rule
+
+Floats = NDArray[np.float64]
+
+MOST_PATIENTS = 50_000
+STANDARD_ENDPOINTS: dict[str, Endpoint] = {
+    "pain": Score(),
+    "responder_30": Responder(reduction=0.3),
+    "responder_50": Responder(reduction=0.5),
+    "pain_free": State(at_most=1),
+}
+"""Always there; a protocol may give another definition under the same name, or more."""
+
+
+class Arm(Part):
+    """One arm of the trial."""
+
+    name: str
+    treatment: str
+    ratio: int = Field(1, ge=1, le=20)
+
+
+class Look(Part):
+    """One analysis, when it is made and what it decides."""
+
+    when: Literal["all_primary"] = "all_primary"
+    analysis: Analysis
+    rule: Rule
+
+
+class Protocol(Part):
+    """A parallel-group trial."""
+
+    arms: tuple[Arm, ...] = Field(min_length=2)
+    n: Annotated[int, Field(ge=2, le=MOST_PATIENTS, description="patients randomised, all arms together")]
+    sizes: tuple[int, ...] = Field((), description="smaller sizes, analysed as cuts of the same patients")
+    visits: tuple[float, ...] = Field(min_length=2, description="weeks since randomisation, from 0")
+    eligibility: Eligibility = Eligibility()
+    endpoints: dict[str, Endpoint] = {}
+    estimands: dict[str, Estimand] = Field(min_length=1)
+    allocation: Allocation = PermutedBlocks()
+    operations: Operations = OpenDoor()
+    looks: tuple[Look, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_standard_endpoints(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and isinstance(value.get("endpoints", {}), Mapping):
+            return {**value, "endpoints": {**STANDARD_ENDPOINTS, **value.get("endpoints", {})}}
+        return value
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        names = [arm.name for arm in self.arms]
+        if len(set(names)) < len(names):
+            raise wrong(f"arms: two arms have the same name ({', '.join(names)})")
+        visits = self.visits
+        if visits[0] != 0 or any(b <= a for a, b in zip(visits, visits[1:], strict=False)):
+            raise wrong(f"visits: must begin at 0 and increase, in weeks; got {list(visits)}")
+        if self.n < sum(arm.ratio for arm in self.arms):
+            raise wrong(f"n: {self.n} patients cannot fill {len(self.arms)} arms once")
+        if list(self.sizes) != sorted(set(self.sizes)) or any(not 2 <= size < self.n for size in self.sizes):
+            raise wrong(f"sizes: must increase, from 2 to below n = {self.n}; got {list(self.sizes)}")
+        if not isinstance(self.endpoints["pain"], Score):
+            raise wrong("endpoints.pain: must be of kind 'score'; the others are derived from it")
+        for name, estimand in self.estimands.items():
+            self._check_estimand(name, estimand, names)
+        for place, look in enumerate(self.looks):
+            self._check_look(place, look)
+        return self
+
+    def _check_estimand(self, name: str, estimand: Estimand, arms: list[str]) -> None:
+        where = f"estimands.{name}"
+        if estimand.visit not in self.visits[1:]:
+            allowed = ", ".join(f"{week:g}" for week in self.visits[1:])
+            raise wrong(f"{where}.visit: there is no visit at week {estimand.visit:g}; allowed: {allowed}")
+        if estimand.endpoint not in self.endpoints:
+            hint = suggest(estimand.endpoint, self.endpoints)
+            raise wrong(f"{where}.endpoint: unknown endpoint '{estimand.endpoint}':{hint}")
+        for arm in (*estimand.contrast.of, estimand.contrast.to):
+            if arm not in arms:
+                raise wrong(f"{where}.contrast: unknown arm '{arm}':{suggest(arm, arms)}")
+        if estimand.contrast.to in estimand.contrast.of:
+            raise wrong(f"{where}.contrast: arm '{estimand.contrast.to}' is compared with itself")
+        binary = not isinstance(self.endpoints[estimand.endpoint], Score)
+        if binary != (estimand.summary == "risk_difference"):
+            needed = "risk_difference" if binary else "mean_difference"
+            raise wrong(f"{where}.summary: endpoint '{estimand.endpoint}' needs {needed}")
+
+    def _check_look(self, place: int, look: Look) -> None:
+        name = look.analysis.estimand
+        if name not in self.estimands:
+            raise wrong(f"looks[{place}].analysis.estimand: unknown estimand '{name}':{suggest(name, self.estimands)}")
+        binary = self.estimands[name].summary == "risk_difference"
+        if binary and look.analysis.kind == "ancova":  # type: ignore[attr-defined]
+            raise wrong(f"looks[{place}].analysis.kind: ancova needs a mean_difference, '{name}' is a risk_difference")
+
+    @property
+    def pain(self) -> Score:
+        """The pain score, from which the other endpoints derive."""
+        score = self.endpoints["pain"]
+        assert isinstance(score, Score)
+        return score
+
+    @property
+    def ratio(self) -> tuple[int, ...]:
+        """Allocation ratio of the arms."""
+        return tuple(arm.ratio for arm in self.arms)
+
+    @cached_property
+    def weeks(self) -> Floats:
+        """Follow-up visits in weeks, (visit,)."""
+        return np.array(self.visits[1:], dtype=np.float64)
+
+    def position(self, arm: str) -> int:
+        """Position of an arm by its name."""
+        return [a.name for a in self.arms].index(arm)
+
+    @property
+    def primary_week(self) -> float:
+        """Week of the first look's estimand."""
+        return self.estimands[self.looks[0].analysis.estimand].visit
+
+    def words(self) -> list[str]:
+        """Say the trial in words, a sentence an item."""
+        total = sum(self.ratio)
+        arms = ", ".join(f"{a.name} ({a.treatment}, {round(self.n * a.ratio / total)} patients)" for a in self.arms)
+        rule, age = self.eligibility.pain, self.eligibility.age
+        entry = f"pain of at least {rule.at_least:g}" if rule.at_least else "any pain"
+        entry += f" and at most {rule.at_most:g}" if rule.at_most is not None else ""
+        entry += f", aged {age.between[0]:g} to {age.between[1]:g}" if age else ""
+        sentences = [
+            f"{self.n} patients are randomised to {len(self.arms)} parallel arms: {arms}.",
+            f"Eligible: {entry}; the entry rule is applied to the {rule.occasion} rating.",
+            f"Visits at weeks {', '.join(f'{week:g}' for week in self.visits)}.",
+        ]
+        for name, estimand in self.estimands.items():
+            sentences.append(f"Estimand '{name}': {estimand.words(self.endpoints[estimand.endpoint])}.")
+        for look in self.looks:
+            sentences.append(
+                f"When every patient has passed the primary visit, '{look.analysis.estimand}' is analysed by "
+                f"{look.analysis.words()}; success is {look.rule.words()}."
+            )
+        return sentences

@@ -1,0 +1,121 @@
+"""A study: protocols × scenarios × replicates, one seed, any executor."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+import sim.core.loading as loading
+from sim.claims import Posterior, claims_in
+from sim.core.parts import Part, suggest, wrong
+from sim.core.streams import BLOCK_SIZE
+from sim.protocol import Protocol
+from sim.scenario import Scenario
+
+MOST_REPLICATES = 10_000_000
+
+
+class Source(Part):
+    """Where a number was read."""
+
+    citation: str
+    doi: str | None = None
+    url: str | None = None
+    provenance: Literal["checked", "derived", "unverified"] = "checked"
+
+
+class Precision(Part):
+    """A precision to reach: the Monte Carlo standard error of a metric in every cell."""
+
+    metric: Literal["power", "assurance", "type_1_error"] = "power"
+    mcse: Annotated[float, Field(gt=0, lt=0.5)]
+
+
+class Until(Part):
+    """Replicates until every success rate is known to a precision."""
+
+    until: Precision
+    at_most: Annotated[int, Field(ge=1, le=MOST_REPLICATES)]
+
+
+Replicates = Annotated[int, Field(ge=1, le=MOST_REPLICATES)]
+
+
+class Sizing(Part):
+    """Which sample size is wanted: for a power, for an assurance, under which scenarios."""
+
+    power: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    assurance: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    protocol: str
+    power_scenario: str
+    assurance_scenario: str
+    largest: Annotated[int, Field(ge=20, description="largest total sample size to look at")] = 4000
+    replicates: Replicates = 2000
+
+
+class Study(Part):
+    """A question to the simulator: everything that decides the numbers is in here."""
+
+    name: str
+    seed: Annotated[int, Field(ge=0)]
+    replicates: Replicates | Until
+    protocols: dict[str, Protocol] = Field(min_length=1)
+    scenarios: dict[str, Scenario] = Field(min_length=1)
+    syntheses: dict[str, dict[str, Any]] = {}
+    sources: dict[str, Source] = {}
+    size: Sizing | None = None
+
+    @classmethod
+    def load(cls, path: Path | str, overrides: tuple[str, ...] = ()) -> "Study":
+        """Read and validate the study in ``path``; its name is the file's unless it gives one.
+
+        Raises
+        ------
+        InputError
+            One line for each problem: file, path inside the file, what is wrong, what is allowed.
+        """
+        return loading.load(Path(path), cls, overrides, {"name": Path(path).stem})
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        for protocol_name, protocol in self.protocols.items():
+            for scenario_name, scenario in self.scenarios.items():
+                try:
+                    scenario.check(protocol)
+                except PydanticCustomError as error:
+                    raise wrong(f"protocols.{protocol_name}.{error.message()} (scenario {scenario_name})") from None
+        for path, claim in claims_in(self.scenarios, "scenarios"):
+            if claim.source and claim.source not in self.sources:
+                raise wrong(f"{path}.source: unknown source '{claim.source}':{suggest(claim.source, self.sources)}")
+            for name in claim.synthesis_names() - set(self.syntheses):
+                raise wrong(f"{path}.synthesis: unknown synthesis '{name}':{suggest(name, self.syntheses)}")
+        if self.size:
+            self._check_size(self.size)
+        return self
+
+    def _check_size(self, size: Sizing) -> None:
+        known = (("protocol", self.protocols), ("power_scenario", self.scenarios), ("assurance_scenario", self.scenarios))
+        for field, names in known:
+            chosen = getattr(size, field)
+            if chosen not in names:
+                raise wrong(f"size.{field}: unknown name '{chosen}':{suggest(chosen, names)}")
+
+    def cells(self) -> list[tuple[str, str]]:
+        """Every pair of protocol and scenario, in the order of the file."""
+        return [(protocol, scenario) for protocol in self.protocols for scenario in self.scenarios]
+
+    def synthesis_names(self) -> set[str]:
+        """Names of the syntheses that the scenarios rest on."""
+        return set().union(*(scenario.synthesis_names() for scenario in self.scenarios.values()))
+
+    def digest(self, posteriors: Mapping[str, Posterior]) -> str:
+        """Name the numbers that this study gives, whatever the number of replicates."""
+        tree = loading.dump(self)
+        fits = {name: posterior.digest for name, posterior in posteriors.items()}
+        return loading.digest({k: v for k, v in tree.items() if k not in ("replicates", "size", "sources")}, fits)
+
+    def first_replicates(self) -> int:
+        """Replicates of the first wave: all of them, or enough to plan by."""
+        return self.replicates if isinstance(self.replicates, int) else min(8 * BLOCK_SIZE, self.replicates.at_most)
