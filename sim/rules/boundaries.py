@@ -122,7 +122,7 @@ def march(information: Floats, upper: Side, lower: Side | None, reach: tuple[flo
     reach
         Lowest and highest drift that the path will be asked for.
     """
-    steps = np.diff(information, append=2.0)
+    steps = np.diff(information, append=np.inf)
     there, before, bounds = START, [], []
     for k, t in enumerate(information):
         high = upper.bound(k, there, t, below=False)
@@ -218,12 +218,13 @@ def solve(design: Design) -> Boundaries:
     RunError
         No sample size up to ``MOST``² times the fixed one reaches the power.
     """
-    alone = _settle(design.model_copy(update={"futility": None}), None, 0.0)
+    alone = efficacy_alone(design)
     _spends_alpha(design, alone)
-    given = None if design.binding else Side(z=alone.upper)
 
     def path(drift: float) -> Path:
-        return alone if design.futility is None else _settle(design, given, drift)
+        if design.futility is None:
+            return alone
+        return _settle(design, drift) if design.binding else _below(design, alone.upper, drift)
 
     def lacking(drift: float) -> float:
         return 1 - design.beta - float(path(drift).crossing(drift)[1].sum())
@@ -239,6 +240,11 @@ def solve(design: Design) -> Boundaries:
     final = path(drift)
     _leaves_some(final)
     return Boundaries(design, final, final if design.binding else alone, drift)
+
+
+def efficacy_alone(design: Design) -> Path:
+    """Return the path between the efficacy bounds alone, as if there were no futility bound."""
+    return _settle(design.model_copy(update={"futility": None}), 0.0)
 
 
 def _spends_alpha(design: Design, alone: Path) -> None:
@@ -260,27 +266,38 @@ def _leaves_some(path: Path) -> None:
         )
 
 
-def _settle(design: Design, given: Side | None, drift: float) -> Path:
-    """Find the constant of the boundary shapes, if any, and return the path under it.
-
-    The constant is the bound at the last look, where efficacy and futility meet.
-    """
+def _settle(design: Design, drift: float) -> Path:
+    """Solve both bounds at once; the constant of a boundary shape is the last bound, where they meet."""
     t, spending = design.looks_at, design.spending
-    reach = (0.0, design.fixed_drift * MOST)
 
     def at(last: float) -> Path:
-        upper = given or _efficacy(design, last)
-        lower = None if design.sided == 2 else _futility(design, last, drift)
-        return march(t, upper, lower, reach)
+        lower = None if design.sided == 2 else _futility(design, last, drift, design.futility_total)
+        return march(t, _efficacy(design, last), lower, _reach(design))
 
-    if given is not None and given.z is not None:
-        return at(float(given.z[-1]))
     if isinstance(spending, BoundaryShape):
         high = float(-ndtri(design.side_alpha / len(t)) / spending.bounds(t, 1.0).min())
         return at(find_root(lambda c: float(at(c).crossing()[1].sum()) - design.side_alpha, LOWEST, high))
     if isinstance(design.futility, BoundaryShape):
         return at(find_root(lambda c: float(at(c).upper[-1]) - c, LOWEST, HIGHEST_Z))
     return at(np.nan)
+
+
+def _below(design: Design, upper: Floats, drift: float) -> Path:
+    """Solve the futility bound below an efficacy bound that does not count on it."""
+
+    def at(total: float) -> Path:
+        lower = _futility(design, float(upper[-1]), drift, total)
+        return march(design.looks_at, Side(z=upper), lower, _reach(design))
+
+    total = design.futility_total
+    if design.futility_under == "null":
+        # Under the null, futility spends all that efficacy leaves once futility stops are made.
+        total = find_root(lambda q: q + float(at(q).crossing()[1].sum()) - 1, total, 1.0)
+    return at(total)
+
+
+def _reach(design: Design) -> tuple[float, float]:
+    return 0.0, design.fixed_drift * MOST
 
 
 def _efficacy(design: Design, last: float) -> Side:
@@ -291,7 +308,7 @@ def _efficacy(design: Design, last: float) -> Side:
     return Side(increments=np.diff(design.spending.spent(t, design.side_alpha), prepend=0.0))
 
 
-def _futility(design: Design, last: float, drift: float) -> Side:
+def _futility(design: Design, last: float, drift: float, total: float) -> Side:
     """Return what is asked of the futility bound.
 
     A boundary shape keeps its distance from the expected z (Pampallona & Tsiatis 1994,
@@ -300,7 +317,7 @@ def _futility(design: Design, last: float, drift: float) -> Side:
     t, futility = design.looks_at, design.futility
     if isinstance(futility, SpendingFunction):
         under = drift if design.futility_under == "alternative" else 0.0
-        return Side(increments=np.diff(futility.spent(t, design.futility_total), prepend=0.0), drift=under)
+        return Side(increments=np.diff(futility.spent(t, total), prepend=0.0), drift=under)
     if isinstance(futility, GivenBounds):
         return Side(z=np.append(futility.values, last))
     if isinstance(futility, BoundaryShape):

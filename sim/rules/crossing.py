@@ -100,7 +100,7 @@ class Continuing:
         high = min(bounds[1] * root, max(reach[1], 0) * information + TAIL * root)
         if low >= high:
             return Continuing(information, np.empty(0), np.empty(0))
-        score, width = _grid(low, high, PANEL * np.sqrt(min(step, finer)))
+        score, width = grid(low, high, PANEL * np.sqrt(min(step, finer)))
         distance = (score[:, None] - self.score) / np.sqrt(step)
         density = np.exp(-0.5 * distance * distance) @ self.mass / np.sqrt(2 * np.pi * step)
         return Continuing(information, score, width * density)
@@ -110,7 +110,8 @@ START = Continuing(0.0, np.zeros(1), np.ones(1))
 """Before the first look: every trial, its score 0."""
 
 
-def _grid(low: float, high: float, panel: float) -> tuple[Floats, Floats]:
+def grid(low: float, high: float, panel: float) -> tuple[Floats, Floats]:
+    """Return quadrature nodes and weights, both (node,), in panels no wider than ``panel``."""
     node, weight = _rule()
     panels = int(np.ceil((high - low) / panel))
     half = (high - low) / panels / 2
