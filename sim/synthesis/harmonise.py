@@ -1,0 +1,115 @@
+"""From reported rows to one scale: 0 to 10 points, negative differences better, each with a standard error."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri, stdtrit
+
+from sim.core.errors import InputError
+from sim.evidence import Evidence
+from sim.synthesis.scales import BOUNDS, Spread, pooled_spread
+from sim.synthesis.screening import CHECK, Choices, once_each, require_known, screen_arms, screen_contrasts
+
+ENTRY = [
+    "study_id", "unit", "form", "treatment", "comparator", "weeks", "value", "se", "sd", "n", "se_from", "n_from",
+    "k", "file", "row", "note",
+]  # fmt: skip
+"""Columns of an entry; ``sd`` is the latent between-patient SD of a mean (nan for changes and contrasts)."""
+
+
+@dataclass(frozen=True)
+class Harmonised:
+    """``entries``: one row an observation (``form``: mean, change, contrast); ``checks``: pooled results kept
+    aside; ``exclusions``: every pain row that is neither, with its reason."""
+
+    entries: pd.DataFrame
+    checks: pd.DataFrame
+    exclusions: pd.DataFrame
+    spread: Spread
+
+
+def harmonise(tables: Evidence, choices: Choices) -> Harmonised:
+    """Sort every pain row of the tables into entries, checks and exclusions.
+
+    Raises
+    ------
+    InputError
+        The configuration names a study that the tables do not have, or nothing enters.
+    """
+    require_known(tables, choices)
+    arms, contrasts = screen_arms(tables, choices), screen_contrasts(tables, choices)
+    spread = pooled_spread(_reported_sds(arms, choices))
+    arms, contrasts = once_each(arms, contrasts, choices.reference)
+    entries = pd.concat(
+        [
+            _arm_entries(arms[arms["reason"] == ""], spread, choices),
+            _contrast_entries(contrasts[contrasts["reason"] == ""], spread),
+        ]
+    )
+    if entries.empty:
+        raise InputError(f"no row of stage '{choices.stage}' enters the synthesis")
+    left_out = [f.loc[~f["reason"].isin(["", CHECK]), ["study_id", "file", "row", "reason"]] for f in (arms, contrasts)]
+    return Harmonised(
+        entries.sort_values(["study_id", "unit", "weeks", "row"], ignore_index=True),
+        _contrast_entries(contrasts[contrasts["reason"] == CHECK], spread).reset_index(drop=True),
+        pd.concat(left_out).sort_values(["file", "row"], ignore_index=True),
+        spread,
+    )
+
+
+def _factor(rows: pd.DataFrame) -> pd.Series:
+    factor: pd.Series = (BOUNDS[1] - BOUNDS[0]) / (rows["high"] - rows["low"])
+    return factor
+
+
+def _reported_sds(arms: pd.DataFrame, choices: Choices) -> pd.DataFrame:
+    """SDs of pain that the stage's trials print, also of those that do not enter the fit."""
+    use = (arms["stage"] == choices.stage) & arms["provenance"].isin(choices.provenance) & arms["scale_known"]
+    rows = arms[use & (arms["form"] == "mean") & (arms["dispersion"] == "sd")]
+    if rows["study_id"].nunique() < 3:
+        raise InputError(f"fewer than 3 studies of stage '{choices.stage}' report an SD: none can be pooled")
+    return rows.assign(sd=rows["disp_value"] * _factor(rows))[["study_id", "weeks", "sd"]]
+
+
+def _arm_entries(rows: pd.DataFrame, spread: Spread, choices: Choices) -> pd.DataFrame:
+    factor = _factor(rows)
+    value = rows["value"].where(rows["form"] == "change", rows["value"] - rows["low"]) * factor
+    assumed = pd.Series(
+        [
+            spread.change_sd(w, choices.correlation(w)) if form == "change" else float(spread.assumed_sd(w))
+            for w, form in zip(rows["weeks"], rows["form"], strict=True)
+        ],
+        index=rows.index,
+        dtype=float,
+    )
+    printed = rows["disp_value"] * factor
+    half = (rows["disp_high"] - rows["disp_low"]) * factor / 2
+    root_n, kind = np.sqrt(rows["n"]), rows["dispersion"]
+    choice = [kind == "se", kind == "ci95", kind == "sd"]
+    se = np.select(choice, [printed, half / _quantile(rows["n"] - 1), printed / root_n], assumed / root_n)
+    latent = np.where(rows["form"] == "change", np.nan, np.where(kind == "sd", printed, assumed))
+    made = {"value": value, "se": se, "sd": latent, "comparator": "", "k": 1.0}
+    basis = np.select(choice, ["se", "ci", "sd"], "pooled sd")
+    return rows.assign(**made, se_from=basis)[ENTRY]
+
+
+def _contrast_entries(rows: pd.DataFrame, spread: Spread) -> pd.DataFrame:
+    """A standardised difference is multiplied by the pooled SD; both uncertainties enter (delta method)."""
+    standard = rows["measure"] == "SMD"
+    sd = pd.Series(spread.sd(rows["weeks"].fillna(12).to_numpy(dtype=float)), index=rows.index)
+    factor = sd.where(standard, _factor(rows)) * np.where(rows["favours_when"] == "positive", -1, 1)
+    df = (rows["n_participants"] - 2).where(rows["k_studies"] == 1)
+    se = (rows["ci_high"] - rows["ci_low"]) / 2 / _quantile(df) * factor.abs()
+    value = rows["estimate"] * factor
+    se = np.hypot(se, (value * spread.residual).where(standard, 0.0))
+    made = {"value": value, "se": se, "sd": np.nan, "unit": "contrasts", "form": "contrast", "n_from": ""}
+    basis = np.where(standard, "ci, pooled sd", "ci")
+    named = {"n": rows["n_participants"], "k": rows["k_studies"].fillna(1.0)}
+    return rows.assign(**made, **named, se_from=basis)[ENTRY]
+
+
+def _quantile(df: pd.Series) -> np.ndarray:  # type: ignore[type-arg]
+    """Half-width of a 95 % interval in standard errors: t where the degrees of freedom are known, else z."""
+    known = df.fillna(1.0).clip(lower=1).to_numpy(dtype=float)
+    return np.where(df.isna(), ndtri(0.975), stdtrit(known, 0.975))

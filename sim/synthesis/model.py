@@ -1,0 +1,104 @@
+"""The model in PyMC: arm-level network meta-analysis through time, seen through a clipped scale."""
+
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from sim.endpoints import clipped_mean
+from sim.synthesis.network import Network
+from sim.synthesis.priors import HalfNormalPrior, LogNormalPrior
+from sim.synthesis.question import NetworkQuestion
+from sim.synthesis.scales import BOUNDS
+
+LOG_2 = float(np.log(2))
+
+
+def normal_cdf(z: Any) -> Any:
+    """Standard normal distribution function in PyTensor."""
+    return 0.5 * pt.erfc(-z / np.sqrt(2))
+
+
+def normal_pdf(z: Any) -> Any:
+    """Standard normal density in PyTensor."""
+    return pt.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
+
+
+def observed_mean(mean: Any, sd: Any) -> Any:
+    """Mean on the 0 to 10 scale of a latent normal: ``endpoints.clipped_mean`` in PyTensor."""
+    return clipped_mean(mean, sd, BOUNDS, cdf=normal_cdf, pdf=normal_pdf)
+
+
+def build_model(config: NetworkQuestion, network: Network) -> pm.Model:
+    """Make the PyMC model (docs/synthesis.md gives it in formulas); every location is non-centred."""
+    with pm.Model() as model:
+        shape = _course(config, network)
+        effect = _effects(config, network)
+        cells = network.cells
+        latent = shape["baseline"][cells.study] - shape["response"][cells.study] * shape["g"]
+        latent = latent + effect[cells.arm] * _presence(config, network)
+        means = observed_mean(latent, cells.sd)
+        pm.Normal(
+            "seen",
+            pt.dot(network.whiten @ network.combine, means),
+            1.0,
+            observed=network.whiten @ network.observed,
+        )
+    return model
+
+
+def _log_normal(name: str, prior: LogNormalPrior, size: int | None = None) -> Any:
+    z = pm.Normal(f"{name}_z", shape=size)
+    return pm.Deterministic(name, prior.median * pt.exp(prior.log_sd * z))
+
+
+def _half_normal(name: str, prior: HalfNormalPrior) -> Any:
+    return pm.HalfNormal(name, prior.sd)
+
+
+def _course(config: NetworkQuestion, network: Network) -> dict[str, Any]:
+    """Baseline and placebo response of each study, and the response's rise at each cell."""
+    priors, n = config.priors, len(network.studies)
+    z = pm.Normal("baseline_z", shape=n)
+    baseline = pm.Deterministic("study_baseline", priors.baseline.mean + priors.baseline.sd * z)
+    centre = pm.Normal("response", priors.response.mean, priors.response.sd)
+    tau = _half_normal("tau_response", priors.tau_response)
+    response = pm.Deterministic("study_response", centre + tau * pm.Normal("response_z", shape=n))
+    half = _log_normal("response_half_weeks", priors.response_half_weeks)
+    return {"baseline": baseline, "response": response, "g": 1 - pt.exp(-LOG_2 * network.cells.week / half)}
+
+
+def _effects(config: NetworkQuestion, network: Network) -> Any:
+    """Effect of each study's arm during treatment: study around treatment around class; the reference is 0."""
+    priors = [config.classes[name].effect for name in network.classes]
+    z = pm.Normal("class_z", shape=len(priors))
+    centre = pm.Deterministic(
+        "class_effect", np.array([p.mean for p in priors]) + np.array([p.sd for p in priors]) * z
+    )
+    others = np.arange(len(network.treatments)) != network.reference
+    omega = _half_normal("omega", config.priors.omega)
+    spread = omega * pm.Normal("treatment_z", shape=int(others.sum()))
+    free = centre[network.class_of[others]] + spread
+    effect = pm.Deterministic("effect", pt.set_subtensor(pt.zeros(len(others))[np.flatnonzero(others)], free))
+    tau = _half_normal("tau_effect", config.priors.tau_effect)
+    treated = np.flatnonzero(network.arm_treatment != network.reference)
+    shift = tau * pm.Normal("arm_z", shape=len(treated))
+    arms = pt.set_subtensor(
+        pt.zeros(len(network.arm_treatment))[treated], effect[network.arm_treatment[treated]] + shift
+    )
+    return pm.Deterministic("study_effect", arms)
+
+
+def _presence(config: NetworkQuestion, network: Network) -> Any:
+    """Share of the effect at each cell: rises during treatment, halves every persistence half-life after it."""
+    cells, end = network.cells, network.end[network.cells.study]
+    rising = np.minimum(cells.week, end)
+    since = np.maximum(cells.week - end, 0.0)
+    onset = _log_normal("effect_half_weeks", config.priors.effect_half_weeks)
+    stated = [config.classes[name].persistence_half_weeks for name in network.classes]
+    z = pm.Normal("persistence_z", shape=len(stated))
+    medians, widths = np.array([p.median for p in stated]), np.array([p.log_sd for p in stated])
+    persistence = pm.Deterministic("persistence_half_weeks", medians * pt.exp(widths * z))
+    half = persistence[network.class_of[network.arm_treatment[cells.arm]]]
+    return (1 - pt.exp(-LOG_2 * rising / onset)) * pt.exp(-LOG_2 * since / half)

@@ -1,0 +1,1 @@
+"""Members of the family of syntheses, one file each, found by their kind."""

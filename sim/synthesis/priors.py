@@ -1,0 +1,33 @@
+"""Prior distributions as the YAML states them, each with its reason."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from sim.core.parts import Part
+
+Positive = Annotated[float, Field(gt=0)]
+Reason = Annotated[str, Field(min_length=3)]
+
+
+class NormalPrior(Part):
+    """Normal with this mean and SD."""
+
+    mean: float
+    sd: Positive
+    because: Reason
+
+
+class HalfNormalPrior(Part):
+    """Half-normal: the absolute value of a normal with mean 0 and this SD."""
+
+    sd: Positive
+    because: Reason
+
+
+class LogNormalPrior(Part):
+    """Log-normal with this median; ``log_sd`` is the SD of the logarithm."""
+
+    median: Positive
+    log_sd: Positive
+    because: Reason

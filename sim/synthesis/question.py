@@ -1,0 +1,151 @@
+"""What a network meta-analysis asks: stage, classes, priors, and which evidence answers."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from sim.core.parts import Part, wrong
+from sim.evidence import Evidence, load_evidence
+from sim.evidence.vocabulary import TREATMENTS
+from sim.synthesis.base import Synthesis
+from sim.synthesis.harmonise import Harmonised, harmonise
+from sim.synthesis.priors import HalfNormalPrior, LogNormalPrior, NormalPrior, Positive, Reason
+from sim.synthesis.screening import Choices
+
+class EvidenceUse(Part):
+    """Which evidence is read beside the shipped tables."""
+
+    add: str | None = None
+
+
+class Omission(Part):
+    """A study (or one arm of it) that stays out."""
+
+    study: str
+    arm: str | None = None
+    because: Reason
+
+
+class Admission(Part):
+    """A study treated otherwise than its row says."""
+
+    study: str
+    because: Reason
+
+
+class Week(Part):
+    """A week that the tables do not give; ``note_has`` picks among several rows of one study."""
+
+    study: str
+    note_has: str = ""
+    weeks: Annotated[float, Field(ge=0)]
+    because: Reason
+
+
+class TreatmentClass(Part):
+    """Treatments that borrow from each other."""
+
+    treatments: Annotated[tuple[str, ...], Field(min_length=1)]
+    effect: NormalPrior
+    persistence_half_weeks: LogNormalPrior
+
+    @model_validator(mode="after")
+    def _known(self) -> "TreatmentClass":
+        unknown = [t for t in self.treatments if t not in TREATMENTS]
+        if unknown:
+            raise wrong(f"unknown treatment {', '.join(unknown)}; allowed: {', '.join(TREATMENTS)}")
+        return self
+
+
+class Priors(Part):
+    """Priors of everything that is not a class; points of 0 to 10, weeks."""
+
+    baseline: NormalPrior
+    response: NormalPrior
+    tau_response: HalfNormalPrior
+    tau_effect: HalfNormalPrior
+    omega: HalfNormalPrior
+    response_half_weeks: LogNormalPrior
+    effect_half_weeks: LogNormalPrior
+
+
+class Correlation(Part):
+    """Correlation of one arm's mean at two weeks: ``floor + rise * 2 ** (-gap / half_weeks)``."""
+
+    floor: Annotated[float, Field(ge=0, lt=1)]
+    rise: Annotated[float, Field(ge=0, lt=1)]
+    half_weeks: Positive
+    because: Reason
+
+    def at(self, gap: float) -> float:
+        """Correlation over a gap of weeks; 1 for no gap."""
+        return 1.0 if gap == 0 else self.floor + self.rise * float(2 ** (-abs(gap) / self.half_weeks))
+
+    @model_validator(mode="after")
+    def _below_one(self) -> "Correlation":
+        if self.floor + self.rise >= 1:
+            raise wrong("floor + rise must be below 1: two weeks are never the same measurement")
+        return self
+
+
+class Sampling(Part):
+    """How long the chains run."""
+
+    chains: Annotated[int, Field(ge=2)] = 4
+    tune: Annotated[int, Field(ge=100)] = 1000
+    draws: Annotated[int, Field(ge=100)] = 1000
+    target_accept: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+
+
+class NetworkQuestion(Synthesis):
+    """The question of a network meta-analysis of mean pain; its members say how it is answered."""
+
+    stage: Literal["acute", "subacute", "chronic"]
+    reference: str = "placebo"
+    report_week: Positive
+    provenance: tuple[Literal["checked", "derived", "unverified"], ...] = ("checked", "derived")
+    evidence: EvidenceUse = EvidenceUse()
+    include: tuple[Admission, ...] = ()
+    indirect: tuple[Admission, ...] = ()
+    exclude: tuple[Omission, ...] = ()
+    weeks: tuple[Week, ...] = ()
+    treatment_ends: tuple[Week, ...] = ()
+    classes: dict[str, TreatmentClass]
+    priors: Priors
+    correlation: Correlation
+    sampling: Sampling = Sampling()
+
+    @model_validator(mode="after")
+    def _one_class_each(self) -> "NetworkQuestion":
+        every = [t for c in self.classes.values() for t in c.treatments]
+        twice = sorted({t for t in every if every.count(t) > 1})
+        if twice:
+            raise wrong(f"classes: in two classes: {', '.join(twice)}")
+        if self.reference not in every:
+            raise wrong(f"reference '{self.reference}' is in no class")
+        return self
+
+    @cached_property
+    def tables(self) -> Evidence:
+        """The evidence tables: shipped, and added ones."""
+        return load_evidence(*([Path(self.evidence.add)] if self.evidence.add else []))
+
+    @cached_property
+    def harmonised(self) -> Harmonised:
+        """The rows that enter, on one scale, and why the others do not."""
+        return harmonise(self.tables, self.choices())
+
+    def choices(self) -> Choices:
+        """What decides which rows enter."""
+        return Choices(
+            stage=self.stage,
+            provenance=self.provenance,
+            treatments={t: name for name, c in self.classes.items() for t in c.treatments},
+            admitted=frozenset(a.study for a in self.include),
+            omitted={(o.study, o.arm): o.because for o in self.exclude},
+            weeks=tuple((w.study, w.note_has, w.weeks) for w in self.weeks),
+            correlation=self.correlation.at,
+            reference=self.reference,
+        )

@@ -1,0 +1,50 @@
+"""Draw from the posterior, and refuse draws that cannot be trusted."""
+
+from typing import Any
+
+import arviz as az
+import numpy as np
+import nutpie
+import pymc as pm
+
+from sim.synthesis.question import Sampling
+
+MOST_RHAT, LEAST_ESS = 1.01, 400
+"""Vehtari et al. 2021, doi:10.1214/20-BA1221."""
+
+NAMED = ("response", "tau_response", "tau_effect", "omega", "response_half_weeks", "effect_half_weeks", "class_effect",
+         "effect", "study_baseline", "study_response", "study_effect", "persistence_half_weeks")  # fmt: skip
+
+
+def sample(model: pm.Model, sampling: Sampling, seed: int, progress: bool) -> Any:
+    """Posterior draws by NUTS (nutpie, numba backend) as ArviZ ``InferenceData``."""
+    compiled = nutpie.compile_pymc_model(model, backend="numba")
+    return nutpie.sample(
+        compiled,
+        draws=sampling.draws,
+        tune=sampling.tune,
+        chains=sampling.chains,
+        seed=seed,
+        target_accept=sampling.target_accept,
+        progress_bar=progress,
+    )
+
+
+def diagnose(posterior: Any) -> dict[str, Any]:
+    """Convergence of every sampled quantity: worst values, divergences, and the names of what failed."""
+    names = [n for n in posterior.posterior.data_vars if n in NAMED or n.endswith("_z")]
+    table = az.summary(posterior, var_names=names, kind="diagnostics", round_to="none")
+    table = table[np.isfinite(table["r_hat"])]
+    failed = table[(table["r_hat"] > MOST_RHAT) | (table["ess_bulk"] < LEAST_ESS)]
+    divergences = int(posterior.sample_stats["diverging"].sum())
+    return {
+        "max_rhat": float(table["r_hat"].max()),
+        "min_ess_bulk": float(table["ess_bulk"].min()),
+        "min_ess_tail": float(table["ess_tail"].min()),
+        "divergences": divergences,
+        "chains": int(posterior.posterior.sizes["chain"]),
+        "draws": int(posterior.posterior.sizes["draw"]),
+        "parameters": len(table),
+        "failed": sorted(str(name) for name in failed.index),
+        "converged": failed.empty and divergences == 0,
+    }
