@@ -1,0 +1,138 @@
+"""What a run writes beside its blocks: tables, provenance, sources and assumptions."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from sim.claims import Claim, Posterior, PosteriorClaim, claims_in
+from sim.core.loading import SCHEMA, dump, to_yaml
+from sim.performance import COLUMNS, mean_course, responder_intervals, summarise
+from sim.results import Cell, read_blocks, write_csv, write_text
+from sim.study import Source, Study
+
+PACKAGES = ("sim", "numpy", "scipy", "pandas", "pyarrow", "pydantic", "pymc", "nutpie", "arviz")
+SUCCESS = ("power", "assurance", "type_1_error")
+
+
+def write_study(folder: Path, study: Study) -> None:
+    """Write the study with everything resolved: it runs again as it stands."""
+    write_text(folder / "study.yaml", to_yaml({"schema": SCHEMA, **dump(study)}))
+
+
+def write_tables(folder: Path, study: Study, replicates: Mapping[Cell, int]) -> int:
+    """Write operating characteristics, power curve, responders and courses; return the failed analyses."""
+    characteristics: list[dict[str, Any]] = []
+    responders: list[dict[str, Any]] = []
+    courses: list[dict[str, Any]] = []
+    for cell, used in replicates.items():
+        tables = read_blocks(folder, cell, used)
+        protocol, scenario = study.protocols[cell.protocol], study.scenarios[cell.scenario]
+        names = {"protocol": cell.protocol, "scenario": cell.scenario}
+        rows = summarise(protocol, scenario, tables["estimates"], tables["arms"], tables["trials"])
+        characteristics += [names | asdict(row) for row in rows]
+        responders += [names | row for row in responder_intervals(protocol, tables["arms"])]
+        courses += [names | row for row in mean_course(protocol, tables["arms"])]
+    write_csv(folder / "operating_characteristics.csv", [{c: row[c] for c in COLUMNS} for row in characteristics])
+    write_csv(folder / "responders.csv", responders)
+    write_csv(folder / "courses.csv", courses)
+    if any(protocol.sizes for protocol in study.protocols.values()):
+        curve = [row for row in characteristics if row["metric"] in SUCCESS]
+        write_csv(folder / "power_curve.csv", [{c: row[c] for c in COLUMNS} for row in curve])
+    return round(sum(row["value"] * row["replicates"] for row in characteristics if row["metric"] == "failed"))
+
+
+def write_provenance(folder: Path, study: Study, posteriors: Mapping[str, Posterior], facts: dict[str, Any]) -> None:
+    """Write what made these numbers; ``facts`` are the run's digest, replicates, seconds and failures."""
+    content = {
+        "study": study.name,
+        "seed": study.seed,
+        "syntheses": {name: posterior.digest for name, posterior in posteriors.items()},
+        "versions": {"python": platform.python_version(), **_versions()},
+        "platform": platform.platform(),
+        "git_commit": _git_commit(),
+        **facts,
+    }
+    write_text(folder / "provenance.json", json.dumps(content, indent=2) + "\n")
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_commit() -> str | None:
+    """Commit of the checkout that this code runs from, if it is one."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None
+
+
+def used_claims(study: Study) -> dict[str, Claim]:
+    """Every claim that the study's protocols meet, by path, each once."""
+    used: dict[str, Claim] = {}
+    for name, scenario in study.scenarios.items():
+        for protocol in study.protocols.values():
+            used |= dict(claims_in(scenario.only(protocol), f"scenarios.{name}"))
+    return used
+
+
+def write_sources(folder: Path, study: Study, fits: Mapping[str, Path]) -> None:
+    """Write ``sources.bib`` with exactly what the run used: claims' sources, and the syntheses' studies."""
+    keys = sorted({claim.source for claim in used_claims(study).values() if claim.source})
+    entries = [_bibtex(key, study.sources[key]) for key in keys]
+    for file in fits.values():
+        entries += [_bibtex(key, source) for key, source in _evidence_sources(file.parent) if key not in keys]
+    write_text(folder / "sources.bib", "\n".join(dict.fromkeys(entries)))
+
+
+def _evidence_sources(fit: Path) -> list[tuple[str, Source]]:
+    import pandas as pd
+
+    table = pd.read_csv(fit / "sources.csv", dtype=str, keep_default_na=False)
+    columns = {"citation": "citation", "doi": "doi", "url": "url"}
+    return [
+        (row["study_id"], Source(**{k: row[c] or None for k, c in columns.items() if c in row}))  # type: ignore[arg-type]
+        for row in table.to_dict("records")
+    ]
+
+
+def _bibtex(key: str, source: Source) -> str:
+    fields = {"title": source.citation, "doi": source.doi, "url": source.url}
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
+    return "\n".join([f"@misc{{{key},", *lines, "}", ""])
+
+
+def assumptions(study: Study) -> list[tuple[str, str, str]]:
+    """Every claim without a reported number behind it: (path, in words, reason), each once."""
+    rows: dict[tuple[str, str, str], None] = {}
+    for path, claim in used_claims(study).items():
+        place = ".".join(path.split(".")[2:])
+        source = study.sources.get(claim.source or "")
+        if claim.borrowed:
+            rows[place, claim.words(), "borrowed: no reported effect of its own"] = None
+        elif source and source.provenance == "unverified":
+            rows[place, claim.words(), f"source not verified: {source.citation}"] = None
+        elif claim.because and not claim.source and not isinstance(claim, PosteriorClaim):
+            rows[place, claim.words(), claim.because] = None
+    return list(rows)
+
+
+def write_assumptions(folder: Path, study: Study) -> None:
+    """Write ``assumptions.md``: what this run assumes without a source."""
+    lines = ["# Assumptions of this run", "", "| what | value | why |", "|---|---|---|"]
+    lines += [f"| `{place}` | {words} | {reason} |" for place, words, reason in assumptions(study)]
+    write_text(folder / "assumptions.md", "\n".join(lines) + "\n")

@@ -1,0 +1,160 @@
+"""The results folder: what a run leaves, and how it is read back."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.core.errors import InputError
+from sim.core.streams import BLOCK_SIZE
+from sim.records import BlockTables, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLES = ("estimates", "arms", "trials")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One protocol under one scenario."""
+
+    protocol: str
+    scenario: str
+
+    def block_file(self, folder: Path, block: int) -> Path:
+        """Where a block of this cell is kept."""
+        return folder / "blocks" / f"{self.protocol}.{self.scenario}.{block:06d}.parquet"
+
+    def finished(self, folder: Path, blocks: Iterable[int]) -> set[int]:
+        """Blocks that are there and whole."""
+        return {block for block in blocks if _is_whole(self.block_file(folder, block))}
+
+
+def _is_whole(file: Path) -> bool:
+    from pyarrow import ArrowInvalid
+    from pyarrow.parquet import read_metadata
+
+    try:
+        return file.exists() and read_metadata(file).num_rows > 0
+    except (ArrowInvalid, OSError):
+        return False
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(file)
+
+
+def write_block(file: Path, tables: BlockTables) -> None:
+    """Write one block's tables as one Parquet file, whole or not at all."""
+    import pyarrow as pa
+    from pyarrow.parquet import write_table
+
+    parts = []
+    for name in TABLES:
+        columns = getattr(tables, name)
+        rows = len(columns["replicate"])
+        parts.append(pa.table({"table": pa.array([name] * rows).dictionary_encode(), **columns}))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    write_table(pa.concat_tables(parts, promote_options="default"), part, compression="zstd")
+    part.replace(file)
+
+
+def read_blocks(folder: Path, cell: Cell, replicates: int) -> dict[str, Table]:
+    """Read the first ``replicates`` of a cell: the three tables, as columns."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow.parquet import read_table
+
+    blocks = range(-(-replicates // BLOCK_SIZE))
+    whole = pa.concat_tables(
+        [read_table(cell.block_file(folder, block)) for block in blocks], promote_options="default"
+    )
+    whole = whole.filter(pc.less(whole["replicate"], replicates))
+    return {name: _columns(whole.filter(pc.equal(whole["table"], name))) for name in TABLES}
+
+
+def _columns(table: Any) -> Table:
+    """Columns that this table uses, as numpy arrays; a missing value of a float is nan."""
+    kept = [name for name in table.column_names if name != "table" and table[name].null_count < len(table)]
+    return {name: _array(table[name]) for name in kept}
+
+
+def _array(column: Any) -> NDArray[Any]:
+    return np.asarray(column.combine_chunks().to_numpy(zero_copy_only=False))
+
+
+def write_csv(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as CSV with the keys of the first as header; nan and None are empty cells."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: _cell(value) for key, value in row.items()})
+    write_text(file, text.getvalue())
+
+
+def _cell(value: Any) -> Any:
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    return repr(float(value)) if isinstance(value, float | np.floating) else value
+
+
+@dataclass(frozen=True)
+class Results:
+    """A finished run.
+
+    Attributes
+    ----------
+    folder
+        ``study.yaml``, ``provenance.json``, the tables, ``blocks/``, ``figures/`` and the report.
+    """
+
+    folder: Path
+
+    @classmethod
+    def open(cls, folder: Path | str) -> "Results":
+        """Open the results in ``folder``."""
+        path = Path(folder)
+        if not (path / "operating_characteristics.csv").exists():
+            raise InputError(f"{path}: holds no finished run (no operating_characteristics.csv)")
+        return cls(path)
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """Versions, seed, digests and timings of the run."""
+        return dict(json.loads((self.folder / "provenance.json").read_text(encoding="utf-8")))
+
+    def table(self, name: str) -> "pd.DataFrame":
+        """Read one of the run's tables, for example ``operating_characteristics``."""
+        import pandas as pd
+
+        file = self.folder / f"{name}.csv"
+        if not file.exists():
+            raise InputError(f"{file}: this run has no such table")
+        return pd.read_csv(file, keep_default_na=False, na_values=[""])
+
+    @property
+    def characteristics(self) -> "pd.DataFrame":
+        """The tidy table of operating characteristics."""
+        return self.table("operating_characteristics")
+
+    def records(self, protocol: str, scenario: str, table: str = "estimates") -> "pd.DataFrame":
+        """Read one cell's records: a row a replicate, size, estimand and arm (or arm and visit)."""
+        import pandas as pd
+
+        used = self.provenance["replicates"][f"{protocol}.{scenario}"]
+        return pd.DataFrame(read_blocks(self.folder, Cell(protocol, scenario), used)[table])
