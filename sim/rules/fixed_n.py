@@ -62,7 +62,7 @@ class Size:
 
 
 def _smallest(errors: Errors, power: Callable[[Size], float], at_least: float) -> Size:
-    """Return the size at which the rising ``power`` is reached; ``at_least`` patients in arm 2."""
+    """Return the size that reaches the rising ``power``: at least ``at_least`` patients in arm 2."""
 
     def lacking(log_n: float) -> float:
         n = float(np.exp(log_n))
@@ -106,12 +106,12 @@ def means(errors: Errors, effect: float, sd: float, margin: float = 0.0) -> Size
     Non-inferiority has a negative margin; see ``power_means`` for the units and the source.
     """
     distance = _distance(effect, margin)
-    start = 1.01 * max(1.0, 2 / (1 + errors.ratio))  # some degree of freedom must be left
+    start = 1.01 * max(1.0, 1 / errors.ratio)  # a patient in each arm, and a degree of freedom
     return _smallest(errors, lambda size: power_means(errors, distance, sd, size), start)
 
 
 def means_by_normal(errors: Errors, effect: float, sd: float, margin: float = 0.0) -> Size:
-    """Return the size for two means of known SD: in arm 2 (z_α + z_β)² sd² (1 + 1/ratio)/(effect − margin)²."""
+    """Return the size for z tests of means: (z_α + z_β)² sd² (1 + 1/ratio)/(effect − margin)² in arm 2."""
     z = errors.z_alpha + errors.z_beta
     n = (z * sd / _distance(effect, margin)) ** 2 * (1 + 1 / errors.ratio)
     return Size(errors.ratio * n, n)
@@ -128,7 +128,7 @@ def ancova(errors: Errors, effect: float, sd: float, correlation: float) -> Size
 
 
 def equivalent_means(errors: Errors, effect: float, sd: float, margin: float) -> Size:
-    """Return the size for two one-sided z tests, each at ``alpha``, that the difference is within ± ``margin``.
+    """Return the size for two one-sided z tests, at ``alpha`` each, of a difference within ± ``margin``.
 
     Power Φ((margin − effect)/SE − z_α) + Φ((margin + effect)/SE − z_α) − 1 (Schuirmann 1987,
     doi:10.1007/BF01068419).

@@ -83,7 +83,7 @@ def predictive_power(
         Mean and standard deviation of the drift before the trial; an endless one is flat
         (Spiegelhalter, Freedman & Blackburn 1986, doi:10.1016/0197-2456(86)90003-6).
     """
-    t = found.design.information[interim.look - 1]
+    t = _made(found.design, interim)
     precision = 1 / prior[1] ** 2
     mean = (precision * prior[0] + interim.z * np.sqrt(t)) / (precision + t)
     sd = 1 / np.sqrt(precision + t)
@@ -97,10 +97,7 @@ def predictive_power(
 
 def _onwards(found: Boundaries, interim: Interim, reach: tuple[float, float]) -> Path:
     """Return the looks to come as a trial of their own, on the information that they add."""
-    t = found.design.looks_at
-    made, to_come = t[interim.look - 1], t[interim.look :]
-    if not 1 <= interim.look < len(t):
-        raise InputError(f"look: must be an interim look, 1 to {len(t) - 1} (given: {interim.look})")
+    made, to_come = _made(found.design, interim), found.design.looks_at[interim.look :]
     added = to_come - made
 
     def seen_from_here(bounds: Floats) -> Floats:
@@ -109,3 +106,11 @@ def _onwards(found: Boundaries, interim: Interim, reach: tuple[float, float]) ->
         )
 
     return follow(added, seen_from_here(found.path.lower), seen_from_here(found.path.upper), reach)
+
+
+def _made(design: Design, interim: Interim) -> float:
+    """Return the information at the interim look."""
+    last = len(design.information)
+    if not 1 <= interim.look < last:
+        raise InputError(f"look: must be an interim look, 1 to {last - 1} (given: {interim.look})")
+    return design.information[interim.look - 1]
