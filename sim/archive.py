@@ -43,7 +43,8 @@ def write_tables(folder: Path, study: Study, replicates: Mapping[Cell, int]) -> 
     if any(protocol.sizes for protocol in study.protocols.values()):
         curve = [row for row in characteristics if row["metric"] in SUCCESS]
         write_csv(folder / "power_curve.csv", [{c: row[c] for c in COLUMNS} for row in curve])
-    return round(sum(row["value"] * row["replicates"] for row in characteristics if row["metric"] == "failed"))
+    failures = [row for row in characteristics if row["metric"] == "failed"]
+    return int(sum(round(row["value"] * row["replicates"]) for row in failures))
 
 
 def write_provenance(folder: Path, study: Study, posteriors: Mapping[str, Posterior], facts: dict[str, Any]) -> None:
@@ -105,7 +106,7 @@ def _evidence_sources(fit: Path) -> list[tuple[str, Source]]:
     table = pd.read_csv(fit / "sources.csv", dtype=str, keep_default_na=False)
     columns = {"citation": "citation", "doi": "doi", "url": "url"}
     return [
-        (row["study_id"], Source(**{k: row[c] or None for k, c in columns.items() if c in row}))  # type: ignore[arg-type]
+        (row["study_id"], Source(**{k: row[c] or None for k, c in columns.items() if c in row}))
         for row in table.to_dict("records")
     ]
 

@@ -69,12 +69,12 @@ def occur(latent: Floats, arm: Ints, weeks: Floats, hazards: Hazards, streams: S
 def _each(table: Floats, arm: Ints) -> Floats:
     """Look up (arm, replicate) levels for each patient, shape (patient, replicate)."""
     replicates = table.shape[1]
-    return np.take(table.ravel(), arm * replicates + np.arange(replicates))
+    return np.asarray(np.take(table.ravel(), arm * replicates + np.arange(replicates)))
 
 
 def _waiting(threshold: Floats, hazard: Floats) -> Floats:
     with np.errstate(divide="ignore"):
-        return threshold / hazard
+        return np.asarray(threshold / hazard)
 
 
 def _adverse_event(arm: Ints, hazards: Hazards, streams: Streams) -> Floats:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 from sim.archive import write_assumptions, write_provenance, write_sources, write_study, write_tables
 from sim.claims import Draws, Posterior
@@ -31,6 +32,14 @@ SMALL = 4
 """Up to so many blocks, starting workers takes longer than the work."""
 
 Progress = Callable[[int, int], None]
+PosteriorFiles = tuple[tuple[str, str], ...]
+Work = TypeVar("Work")
+Result = TypeVar("Result")
+
+
+def default_workers() -> int:
+    """One process a core."""
+    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -42,8 +51,14 @@ class Job:
     scenario: Scenario
     seed: int
     block: int
-    posteriors: tuple[tuple[str, str], ...]
+    posteriors: PosteriorFiles
     folder: str
+
+    def __str__(self) -> str:
+        """Name the trials of this block."""
+        first = self.block * BLOCK_SIZE
+        where = f"protocol {self.cell.protocol}, scenario {self.cell.scenario}"
+        return f"{where}, replicates {first} to {first + BLOCK_SIZE - 1}"
 
 
 @dataclass(frozen=True)
@@ -65,10 +80,15 @@ class Plan:
     """
 
     posteriors: Mapping[str, Path] = field(default_factory=dict)
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    workers: int = field(default_factory=default_workers)
     executor: Executor | None = None
     progress: Progress = lambda done, planned: None
     start_method: str | None = None
+
+    @property
+    def files(self) -> PosteriorFiles:
+        """The draws files, as a job carries them."""
+        return tuple(sorted((name, str(file)) for name, file in self.posteriors.items()))
 
     def read_posteriors(self) -> dict[str, Posterior]:
         """Read every posterior."""
@@ -80,9 +100,14 @@ def _posterior(name: str, file: str) -> Posterior:
     return Posterior.read(name, Path(file))
 
 
+def draws_of(seed: int, block: int, posteriors: PosteriorFiles) -> Draws:
+    """Give a block its streams and posteriors; a worker reads each file once."""
+    return Draws(Streams(seed, block), {name: _posterior(name, file) for name, file in posteriors})
+
+
 def compute_block(job: Job) -> BlockTables:
     """Simulate one block and lay it out as tables."""
-    draws = Draws(Streams(job.seed, job.block), {name: _posterior(name, file) for name, file in job.posteriors})
+    draws = draws_of(job.seed, job.block, job.posteriors)
     record = simulate(job.protocol, job.scenario, draws, (*job.protocol.sizes, job.protocol.n))
     truth = {}
     if job.scenario.claims.is_drawn or job.block < TRUTH_BLOCKS:
@@ -117,44 +142,46 @@ def _executor(plan: Plan, jobs: int) -> Iterator[Executor | None]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def run_jobs(jobs: Sequence[Job], plan: Plan, done: int = 0) -> None:
-    """Run every job; a failure or Ctrl-C keeps the blocks that are finished.
+def each(function: Callable[[Work], Result], jobs: Sequence[Work], plan: Plan) -> Iterator[tuple[Work, Result]]:
+    """Yield each job with its result as it finishes; ``function`` must be importable by a worker.
+
+    A failure or Ctrl-C cancels what has not begun; what is finished stays.
 
     Raises
     ------
     RunError
-        A block failed; the message names it.
+        A job failed; the message names it.
     """
-    planned = done + len(jobs)
-    plan.progress(done, planned)
     with _executor(plan, len(jobs)) as executor:
         if executor is None:
-            for number, job in enumerate(jobs, start=done + 1):
-                _finish(job, run_block, job)
-                plan.progress(number, planned)
+            for job in jobs:
+                yield job, _done(job, function, job)
             return
-        waiting: dict[Future[Job], Job] = {executor.submit(run_block, job): job for job in jobs}
+        waiting: dict[Future[Result], Work] = {executor.submit(function, job): job for job in jobs}
         try:
-            for number, future in enumerate(as_completed(waiting), start=done + 1):
-                _finish(waiting[future], future.result)
-                plan.progress(number, planned)
+            for future in as_completed(waiting):
+                yield waiting[future], _done(waiting[future], future.result)
         except BaseException:
             for future in waiting:
                 future.cancel()
             raise
 
 
-def _finish(job: Job, step: Callable[..., object], *arguments: object) -> None:
+def _done(job: Work, step: Callable[..., Result], *arguments: object) -> Result:
     try:
-        step(*arguments)
+        return step(*arguments)
     except (InputError, RunError):
         raise
     except Exception as error:
-        first = job.block * BLOCK_SIZE
-        raise RunError(
-            f"protocol {job.cell.protocol}, scenario {job.cell.scenario}, replicates {first} to "
-            f"{first + BLOCK_SIZE - 1}: {type(error).__name__}: {error}"
-        ) from error
+        raise RunError(f"{job}: {type(error).__name__}: {error}") from error
+
+
+def run_jobs(jobs: Sequence[Job], plan: Plan, done: int = 0) -> None:
+    """Run every job and tell of progress; ``done`` blocks were there before."""
+    planned = done + len(jobs)
+    plan.progress(done, planned)
+    for number, _ in enumerate(each(run_block, jobs, plan), start=done + 1):
+        plan.progress(number, planned)
 
 
 @dataclass(frozen=True)
@@ -167,14 +194,13 @@ class Wave:
 
     def missing(self, plan: Plan) -> list[Job]:
         """Jobs whose block is not there yet, the first blocks of every cell first."""
-        files = tuple(sorted((name, str(file)) for name, file in plan.posteriors.items()))
         jobs = []
         for cell, replicates in self.replicates.items():
             protocol, scenario = self.study.protocols[cell.protocol], self.study.scenarios[cell.scenario]
             blocks = range(-(-replicates // BLOCK_SIZE))
             for block in set(blocks) - cell.finished(self.folder, blocks):
                 jobs.append(
-                    Job(cell, protocol, scenario.only(protocol), self.study.seed, block, files, str(self.folder))
+                    Job(cell, protocol, scenario.only(protocol), self.study.seed, block, plan.files, str(self.folder))
                 )
         return sorted(jobs, key=lambda job: (job.block, job.cell.protocol, job.cell.scenario))
 

@@ -253,7 +253,7 @@ class Population(Part):
         below, above = self._pass_limits(rule, levels)
         spread = np.hypot(levels.sd, levels.error)
         density = np.exp(-0.5 * ndtri(np.stack([below, above])) ** 2) / np.sqrt(2 * np.pi)
-        return (1 - levels.reliability) * spread * (density[0] - density[1]) / (above - below)
+        return np.asarray((1 - levels.reliability) * spread * (density[0] - density[1]) / (above - below))
 
     def describe(self, cohort: Cohort, eligibility: Eligibility, streams: Streams) -> dict[str, Floats]:
         """Give the enrolled patients their covariates, each (patient, replicate) in its units.

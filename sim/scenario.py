@@ -145,6 +145,12 @@ class Scenario(Part):
             if isinstance(claim, PosteriorClaim):
                 claim.mean(posteriors)
 
+    def words(self) -> str:
+        """Say the scenario in words."""
+        why = f"{self.because[:1].upper()}{self.because[1:]}: " if self.because else ""
+        null = ", every arm is the control treatment under another name" if self.null else ""
+        return f"{why}{self.population.setting}; {self.claims.words()}{null}."
+
     def only(self, protocol: Protocol) -> Self:
         """Return the scenario with just the treatments that the protocol uses."""
         used = {arm.treatment for arm in protocol.arms}

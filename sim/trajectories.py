@@ -30,7 +30,7 @@ class MeanCourse:
 
     def at(self, weeks: Floats) -> Floats:
         """Mean change since baseline, shape (replicate, visit), points; negative is improvement."""
-        return self.change[:, None] * np.expm1(-np.log(2) * weeks / self.half_weeks[:, None])
+        return np.asarray(self.change[:, None] * np.expm1(-np.log(2) * weeks / self.half_weeks[:, None]))
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Trajectories:
         shift = (self.course + self.planned).reshape(-1, len(self.weeks))
         latent = np.take(shift, arm * replicates + np.arange(replicates), axis=0)
         latent += self.own
-        return latent
+        return np.asarray(latent)
 
     def after_stopping(self, latent: Floats, arm: Ints, stop: Floats) -> Floats:
         """Let the effect fade from the week of stopping, (patient, replicate); overwrites ``latent``."""

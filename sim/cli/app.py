@@ -23,8 +23,12 @@ def options(
 
 def _register() -> None:
     """Give the app its commands; each module is imported only when the command line starts."""
-    from sim.cli import boundaries, evidence, fit
+    from sim.cli import boundaries, evidence, fit, run, size, studies
 
+    app.command("run")(run.study_run)
+    app.command()(studies.check)
+    app.command()(size.size)
+    app.command()(run.report)
     app.add_typer(evidence.app, name="evidence")
     app.command()(fit.fit)
     app.command()(boundaries.boundaries)
