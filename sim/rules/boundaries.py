@@ -10,7 +10,7 @@ from scipy.special import ndtr, ndtri
 
 from sim.core.errors import InputError, RunError
 from sim.core.parts import Part, wrong
-from sim.rules.crossing import HIGHEST_Z, START, Continuing, Floats, Path, find_root
+from sim.rules.crossing import HIGHEST_Z, START, Continuing, Floats, Path, find_root, probit
 from sim.rules.spending import BoundaryShape, GivenBounds, Spending, SpendingFunction
 
 MOST = 4.0
@@ -227,7 +227,7 @@ def solve(design: Design) -> Boundaries:
         return _settle(design, drift) if design.binding else _below(design, alone.upper, drift)
 
     def lacking(drift: float) -> float:
-        return 1 - design.beta - float(path(drift).crossing(drift)[1].sum())
+        return -float(ndtri(design.beta)) - probit(float(path(drift).crossing(drift)[1].sum()))
 
     drift, most = design.fixed_drift, design.fixed_drift * MOST
     while lacking(drift * 1.2) > 0 and drift < most:
@@ -276,7 +276,8 @@ def _settle(design: Design, drift: float) -> Path:
 
     if isinstance(spending, BoundaryShape):
         high = float(-ndtri(design.side_alpha / len(t)) / spending.bounds(t, 1.0).min())
-        return at(find_root(lambda c: float(at(c).crossing()[1].sum()) - design.side_alpha, LOWEST, high))
+        goal = float(ndtri(design.side_alpha))
+        return at(find_root(lambda c: probit(float(at(c).crossing()[1].sum())) - goal, LOWEST, high))
     if isinstance(design.futility, BoundaryShape):
         return at(find_root(lambda c: float(at(c).upper[-1]) - c, LOWEST, HIGHEST_Z))
     return at(np.nan)

@@ -31,6 +31,11 @@ def find_root(function: Callable[[float], float], low: float, high: float) -> fl
     return float(brentq(function, low, high, xtol=1e-12, rtol=1e-12))
 
 
+def probit(probability: float) -> float:
+    """Return the normal quantile, finite at 0 and 1: on this scale crossing is nearly linear in a bound."""
+    return float(ndtri(min(max(probability, 1e-300), 1 - 1e-16)))
+
+
 @lru_cache(maxsize=1)
 def _rule() -> tuple[Floats, Floats]:
     return np.polynomial.legendre.leggauss(NODES)
@@ -54,12 +59,16 @@ class Continuing:
             return self.mass
         return np.asarray(self.mass * np.exp(drift * (self.score - drift * self.information / 2)))
 
-    def beyond(self, bound: float, information: float, drift: float = 0.0) -> tuple[float, float]:
-        """Return the probabilities of (z below, z above) ``bound`` at the next look."""
-        step = information - self.information
-        at = (bound * np.sqrt(information) - self.score - drift * step) / np.sqrt(step)
-        weights = self._weights(drift)
-        return float(weights @ ndtr(at)), float(weights @ ndtr(-at))
+    def beyond(self, information: float, drift: float, below: bool) -> Callable[[float], float]:
+        """Return the function of a bound that gives the probability of the next z below (or above) it."""
+        step, side = information - self.information, 1.0 if below else -1.0
+        slope, spread = side * np.sqrt(information), np.sqrt(step)
+        centre, weights = side * (self.score + drift * step), self._weights(drift)
+
+        def probability(bound: float) -> float:
+            return float(weights @ ndtr((bound * slope - centre) / spread))
+
+        return probability
 
     def bound(self, target: float, information: float, drift: float, below: bool) -> float:
         """Return the bound on the next z that ``target`` probability crosses (going below it, or above).
@@ -71,11 +80,10 @@ class Continuing:
             return away * np.inf
         if self._weights(drift).sum() <= target:
             return -away * HIGHEST_Z
-        goal = ndtri(target)
+        goal, probability = ndtri(target), self.beyond(information, drift, below)
 
         def missing(z: float) -> float:
-            there = self.beyond(z, information, drift)[0 if below else 1]
-            return float(ndtri(np.clip(there, 1e-300, 1 - 1e-16)) - goal)
+            return probit(probability(z)) - goal
 
         # Those who stopped cannot cross, so the bound is never beyond that of a single look.
         outer, width = drift * np.sqrt(information) - away * goal, 1.0
@@ -141,8 +149,8 @@ class Path:
         """
         low, high = np.empty(len(self.lower)), np.empty(len(self.lower))
         for k, there in enumerate(self.before):
-            low[k] = there.beyond(self.lower[k], self.information[k], drift)[0]
-            high[k] = there.beyond(self.upper[k], self.information[k], drift)[1]
+            low[k] = there.beyond(self.information[k], drift, below=True)(self.lower[k])
+            high[k] = there.beyond(self.information[k], drift, below=False)(self.upper[k])
         return low, high
 
 
