@@ -49,6 +49,7 @@ DIVERGES = {
     "gs_analysis_means_final3/repeated_p[3]": SEARCH,
     "gs_analysis_means_final3/final_ci_lower": SEARCH,
     "gs_analysis_rates_stop2/repeated_p[2]": SEARCH,
+    "sim_rpact_means_asOF3_fut_alt0/overall_reject__mcse": "ours is exact: it has no Monte Carlo error",
     "gs_analysis_rates_stop2/repeated_ci_lower[1]": SCORE,
     "gs_analysis_rates_stop2/repeated_ci_lower[2]": SCORE,
     "gs_analysis_rates_stop2/repeated_ci_upper[1]": SCORE,
@@ -156,11 +157,11 @@ def test_reference_value(row: Row) -> None:
     assert quantities(row.inputs)[row.quantity] == pytest.approx(row.value, rel=row.relative, abs=0)
 
 
-@pytest.mark.parametrize(
-    "row", parameters([row for row in WITH_FUTILITY if not row.quantity.endswith("__mcse")])
-)
+@pytest.mark.parametrize("row", parameters(WITH_FUTILITY))
 def test_exact_stopping_against_200_000_simulated_trials(row: Row) -> None:
     """Within 3 Monte Carlo errors of the simulation; ours has none."""
+    if f"{row.case}/{row.quantity}" in DIVERGES:
+        pytest.skip(DIVERGES[f"{row.case}/{row.quantity}"])
     assert row.tolerance == "3 Monte Carlo errors (both sides)"
     given = row.given
     design = rpact_design(given | {"sided": 1, "beta": 0.1})
