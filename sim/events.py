@@ -95,7 +95,8 @@ def _inefficacy(latent: Floats, arm: Ints, weeks: Floats, hazards: Hazards, stre
     if not base.any():
         return happens
     threshold = streams("inefficacy").standard_exponential(arm.shape)
-    most = base * np.maximum(ratio**5.0, ratio**-5.0) * weeks[-1]
+    longest = np.maximum(weeks[-1] - start, 0.0)
+    most = base * np.maximum(ratio**5.0, ratio**-5.0) * longest
     at_risk = np.nonzero(threshold < most.max())
     level = (arm[at_risk], at_risk[1])
     base, ratio, start = base[level], ratio[level], start[level]

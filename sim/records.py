@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sim.core.streams import BLOCK_SIZE
 from sim.endpoints import Score
-from sim.events import REASONS
+from sim.events import REASONS, Events
 from sim.protocol import Protocol
 from sim.trial import Finding, TrialRecord
 
@@ -86,31 +86,101 @@ def _estimates(
 
 
 def _arm_rows(protocol: Protocol, record: TrialRecord, replicate: Column) -> list[Table]:
-    """Count by arm and visit: randomised, observed, sum of scores, responders, stopped and left."""
-    data, events, rows = record.data, record.events, []
-    masks = [data.arm == position for position in range(len(protocol.arms))]
+    """Count by arm and visit: randomised, observed, sums of scores, responders, stopped and left."""
+    arms, data = len(protocol.arms), record.data
+    place = data.arm * BLOCK_SIZE + np.arange(BLOCK_SIZE)
+    grid = ScoreGrid.of(protocol)
+    gone = _happened_before(place, record.events, protocol)
+    start = grid.index(data.baseline)
+    rows = []
     for visit, week in enumerate(protocol.visits):
-        score = data.baseline if visit == 0 else np.ascontiguousarray(data.score[:, :, visit - 1])
-        seen = ~np.isnan(score)
-        filled = np.where(seen, score, 0.0)
-        hits = {
-            name: np.nan_to_num(endpoint.value(data.baseline, score)).astype(bool)
-            for name, endpoint in protocol.endpoints.items()
-            if not isinstance(endpoint, Score)
-        }
-        left = events.leave < week
-        for arm, mine in zip(protocol.arms, masks, strict=True):
+        score = start if visit == 0 else grid.index(data.score[:, :, visit - 1])
+        counts = grid.count(place, start, score, arms)
+        for k, arm in enumerate(protocol.arms):
             row = {
                 "replicate": replicate,
                 "arm": np.full(BLOCK_SIZE, arm.name),
                 "week": np.full(BLOCK_SIZE, week),
-                "randomised": mine.sum(axis=0),
-                "observed": (mine & seen).sum(axis=0),
-                "score_sum": np.einsum("pr,pr->r", mine, filled),
-                "score_squares": np.einsum("pr,pr,pr->r", mine, filled, filled),
-                "left": (mine & left).sum(axis=0),
             }
-            for code, reason in enumerate(REASONS[1:], start=1):
-                row[f"stopped_{reason}"] = (mine & (events.reason == code) & (events.stop < week)).sum(axis=0)
-            rows.append(row | {name: (mine & hit).sum(axis=0) for name, hit in hits.items()})
+            row |= {name: values[k] for name, values in counts.items()}
+            rows.append(row | {name: values[visit, k] for name, values in gone.items()})
     return rows
+
+
+@dataclass(frozen=True)
+class ScoreGrid:
+    """Cross-tabulation of baseline and visit score.
+
+    Scores lie on a grid, so every count of a visit follows from how many patients have each pair of
+    baseline and score: one pass over the patients serves all endpoints.
+
+    Attributes
+    ----------
+    low, step, levels
+        Scores are low, low + step, …; position ``levels`` stands for a missing score.
+    features
+        What a patient with (baseline, score) adds to each count, (baseline × score, count).
+    names
+        Names of the counts.
+    """
+
+    low: float
+    step: float
+    levels: int
+    features: Floats
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, protocol: Protocol) -> "ScoreGrid":
+        """Tabulate a protocol's endpoints over the grid of its pain score."""
+        scale = protocol.pain.scale
+        levels = round((scale.high - scale.low) / scale.step) + 1
+        scores = np.append(scale.low + scale.step * np.arange(levels), np.nan)
+        baseline, score = (part.ravel() for part in np.meshgrid(scores[:-1], scores, indexing="ij"))
+        seen = ~np.isnan(score)
+        filled = np.where(seen, score, 0.0)
+        columns = {"randomised": np.ones_like(filled), "observed": seen * 1.0}
+        columns |= {"score_sum": filled, "score_squares": filled**2}
+        for name, endpoint in protocol.endpoints.items():
+            if not isinstance(endpoint, Score):
+                columns[name] = np.nan_to_num(endpoint.value(baseline, score))
+        return cls(scale.low, scale.step, levels, np.stack(list(columns.values()), axis=1), tuple(columns))
+
+    def index(self, score: Floats) -> NDArray[np.int64]:
+        """Position of each score on the grid, same shape; a missing score has the last."""
+        position = (score - self.low) * (1 / self.step) + 0.5
+        position[np.isnan(score)] = self.levels
+        return position.astype(np.int64)
+
+    def count(
+        self, place: NDArray[np.int64], start: NDArray[np.int64], score: NDArray[np.int64], arms: int
+    ) -> dict[str, Column]:
+        """Counts by name, each (arm, replicate); ``place`` is arm × block size + replicate."""
+        cells = self.levels * (self.levels + 1)
+        cell = place * cells + start * (self.levels + 1) + score
+        table = np.bincount(cell.ravel(), minlength=arms * BLOCK_SIZE * cells).reshape(arms, BLOCK_SIZE, cells)
+        sums = table @ self.features
+        whole = ("score_sum", "score_squares")
+        return {
+            name: sums[:, :, i] if name in whole else sums[:, :, i].astype(np.int64)
+            for i, name in enumerate(self.names)
+        }
+
+
+def _happened_before(place: NDArray[np.int64], events: Events, protocol: Protocol) -> dict[str, Column]:
+    """Patients who left, or stopped for each reason, before each visit, each (visit, arm, replicate)."""
+    visits = np.array(protocol.visits)
+    arms = len(protocol.arms)
+
+    def count(weeks: Floats, among: tuple[Column, ...]) -> Column:
+        first_after = np.searchsorted(visits, weeks[among], side="right")
+        cells = first_after * (arms * BLOCK_SIZE) + place[among]
+        size = (len(visits) + 1) * arms * BLOCK_SIZE
+        table = np.bincount(cells, minlength=size).reshape(len(visits) + 1, arms, BLOCK_SIZE)
+        return np.asarray(table.cumsum(axis=0)[: len(visits)])
+
+    found = {"left": count(events.leave, np.nonzero(events.leave < visits[-1]))}
+    for code, reason in enumerate(REASONS[1:], start=1):
+        among = np.nonzero((events.reason == code) & (events.stop < visits[-1]))
+        found[f"stopped_{reason}"] = count(events.stop, among)
+    return found

@@ -90,14 +90,16 @@ def foresee(
     weeks
         Follow-up visits, (visit,).
     departure
-        Own departures from the mean course with rating error, (patient, replicate, visit), points.
+        Own departures from the mean course with rating error, (patient, replicate, visit), points;
+        overwritten.
     """
+    departure += cohort.true[:, :, None]
     replicate = np.arange(cohort.true.shape[1])[:, None]
     lengths = np.stack([levels.weeks for levels in treatments])
     planned = [t.effect(weeks[None, :], t.weeks[:, None], replicate) for t in treatments]
     return Trajectories(
         weeks=weeks,
-        own=cohort.true[:, :, None] + departure,
+        own=departure,
         course=course.at(weeks),
         planned=np.stack(planned),
         effects=tuple(levels.effect for levels in treatments),
