@@ -29,5 +29,3 @@ class Synthesis(Family):
             The fit did not converge; the message names the parameters.
         """
         raise NotImplementedError
-
-

@@ -1,4 +1,4 @@
-"""From reported rows to one scale: 0 to 10 points, negative differences better, each with a standard error."""
+"""From reported rows to one scale: 0 to 10 points, negative is better, each with its standard error."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from scipy.special import ndtri, stdtrit
 
 from sim.core.errors import InputError
 from sim.evidence import Evidence
-from sim.synthesis.scales import BOUNDS, Spread, pooled_spread
+from sim.synthesis.scales import BOUNDS, Floats, Spread, pooled_spread
 from sim.synthesis.screening import CHECK, Choices, once_each, require_known, screen_arms, screen_contrasts
 
 ENTRY = [
-    "study_id", "unit", "form", "treatment", "comparator", "weeks", "value", "se", "sd", "n", "se_from", "n_from",
-    "k", "file", "row", "note",
+    "study_id", "unit", "form", "treatment", "comparator", "weeks", "value", "se", "sd", "n", "se_from",
+    "n_from", "k", "file", "row", "note",
 ]  # fmt: skip
 """Columns of an entry; ``sd`` is the latent between-patient SD of a mean (nan for changes and contrasts)."""
 
@@ -49,7 +49,10 @@ def harmonise(tables: Evidence, choices: Choices) -> Harmonised:
     )
     if entries.empty:
         raise InputError(f"no row of stage '{choices.stage}' enters the synthesis")
-    left_out = [f.loc[~f["reason"].isin(["", CHECK]), ["study_id", "file", "row", "reason"]] for f in (arms, contrasts)]
+    left_out = [
+        f.loc[~f["reason"].isin(["", CHECK]), ["study_id", "file", "row", "reason"]]
+        for f in (arms, contrasts)
+    ]
     return Harmonised(
         entries.sort_values(["study_id", "unit", "weeks", "row"], ignore_index=True),
         _contrast_entries(contrasts[contrasts["reason"] == CHECK], spread).reset_index(drop=True),
@@ -98,18 +101,21 @@ def _contrast_entries(rows: pd.DataFrame, spread: Spread) -> pd.DataFrame:
     """A standardised difference is multiplied by the pooled SD; both uncertainties enter (delta method)."""
     standard = rows["measure"] == "SMD"
     sd = pd.Series(spread.sd(rows["weeks"].fillna(12).to_numpy(dtype=float)), index=rows.index)
-    factor = sd.where(standard, _factor(rows)) * np.where(rows["favours_when"] == "positive", -1, 1)
+    factor: pd.Series = sd.where(standard, _factor(rows)) * np.where(
+        rows["favours_when"] == "positive", -1, 1
+    )
     df = (rows["n_participants"] - 2).where(rows["k_studies"] == 1)
     se = (rows["ci_high"] - rows["ci_low"]) / 2 / _quantile(df) * factor.abs()
     value = rows["estimate"] * factor
-    se = np.hypot(se, (value * spread.residual).where(standard, 0.0))
+    spread_of_sd = (value * spread.residual).where(standard, 0.0)
+    se = np.sqrt(se**2 + spread_of_sd**2)
     made = {"value": value, "se": se, "sd": np.nan, "unit": "contrasts", "form": "contrast", "n_from": ""}
     basis = np.where(standard, "ci, pooled sd", "ci")
     named = {"n": rows["n_participants"], "k": rows["k_studies"].fillna(1.0)}
     return rows.assign(**made, **named, se_from=basis)[ENTRY]
 
 
-def _quantile(df: pd.Series) -> np.ndarray:  # type: ignore[type-arg]
+def _quantile(df: pd.Series) -> Floats:
     """Half-width of a 95 % interval in standard errors: t where the degrees of freedom are known, else z."""
     known = df.fillna(1.0).clip(lower=1).to_numpy(dtype=float)
     return np.where(df.isna(), ndtri(0.975), stdtrit(known, 0.975))

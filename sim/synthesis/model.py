@@ -8,7 +8,7 @@ import pytensor.tensor as pt
 
 from sim.endpoints import clipped_mean
 from sim.synthesis.network import Network
-from sim.synthesis.priors import HalfNormalPrior, LogNormalPrior
+from sim.synthesis.priors import LogNormalPrior
 from sim.synthesis.question import NetworkQuestion
 from sim.synthesis.scales import BOUNDS
 
@@ -53,37 +53,33 @@ def _log_normal(name: str, prior: LogNormalPrior, size: int | None = None) -> An
     return pm.Deterministic(name, prior.median * pt.exp(prior.log_sd * z))
 
 
-def _half_normal(name: str, prior: HalfNormalPrior) -> Any:
-    return pm.HalfNormal(name, prior.sd)
-
-
 def _course(config: NetworkQuestion, network: Network) -> dict[str, Any]:
     """Baseline and placebo response of each study, and the response's rise at each cell."""
     priors, n = config.priors, len(network.studies)
     z = pm.Normal("baseline_z", shape=n)
     baseline = pm.Deterministic("study_baseline", priors.baseline.mean + priors.baseline.sd * z)
     centre = pm.Normal("response", priors.response.mean, priors.response.sd)
-    tau = _half_normal("tau_response", priors.tau_response)
+    tau = _log_normal("tau_response", priors.tau_response)
     response = pm.Deterministic("study_response", centre + tau * pm.Normal("response_z", shape=n))
     half = _log_normal("response_half_weeks", priors.response_half_weeks)
     return {"baseline": baseline, "response": response, "g": 1 - pt.exp(-LOG_2 * network.cells.week / half)}
 
 
 def _effects(config: NetworkQuestion, network: Network) -> Any:
-    """Effect of each study's arm during treatment: study around treatment around class; the reference is 0."""
+    """Effect of each study's arm during treatment: study around treatment around class; reference 0."""
     priors = [config.classes[name].effect for name in network.classes]
     z = pm.Normal("class_z", shape=len(priors))
     centre = pm.Deterministic(
         "class_effect", np.array([p.mean for p in priors]) + np.array([p.sd for p in priors]) * z
     )
     others = np.arange(len(network.treatments)) != network.reference
-    omega = _half_normal("omega", config.priors.omega)
+    omega = _log_normal("omega", config.priors.omega)
     spread = omega * pm.Normal("treatment_z", shape=int(others.sum()))
     free = centre[network.class_of[others]] + spread
     effect = pm.Deterministic("effect", pt.set_subtensor(pt.zeros(len(others))[np.flatnonzero(others)], free))
-    tau = _half_normal("tau_effect", config.priors.tau_effect)
+    tau = _log_normal("tau_effect", config.priors.tau_effect)
     treated = np.flatnonzero(network.arm_treatment != network.reference)
-    shift = tau * pm.Normal("arm_z", shape=len(treated))
+    shift = tau * network.arm_share[treated] * pm.Normal("arm_z", shape=len(treated))
     arms = pt.set_subtensor(
         pt.zeros(len(network.arm_treatment))[treated], effect[network.arm_treatment[treated]] + shift
     )
@@ -91,7 +87,7 @@ def _effects(config: NetworkQuestion, network: Network) -> Any:
 
 
 def _presence(config: NetworkQuestion, network: Network) -> Any:
-    """Share of the effect at each cell: rises during treatment, halves every persistence half-life after it."""
+    """Share of the effect at each cell: rises during treatment, halves each persistence half-life after."""
     cells, end = network.cells, network.end[network.cells.study]
     rising = np.minimum(cells.week, end)
     since = np.maximum(cells.week - end, 0.0)

@@ -1,6 +1,6 @@
 """The network as arrays: what was observed, as linear combinations of study-treatment-week cells."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,8 +33,9 @@ class Network:
 
     ``combine`` (observation, cell) turns cell means into what was reported; ``whiten`` is the inverse
     Cholesky factor of the covariance of ``observed``. ``arm_study`` and ``arm_treatment`` index
-    ``studies`` and ``treatments``; ``class_of`` indexes ``classes``; ``end`` is the week of each study at
-    which treatment ends.
+    ``studies`` and ``treatments``; ``arm_share`` is the share of the between-trial SD that an arm carries
+    (1, and 1/sqrt(k) for a review, whose effect is the mean of k trials); ``class_of`` indexes ``classes``;
+    ``end`` is the week of each study at which treatment ends.
     """
 
     studies: tuple[str, ...]
@@ -44,6 +45,7 @@ class Network:
     reference: int
     arm_study: Ints
     arm_treatment: Ints
+    arm_share: Floats
     end: Floats
     cells: Cells
     combine: Floats
@@ -89,6 +91,7 @@ def build(entries: pd.DataFrame, plan: Plan) -> Network:
         reference=0,
         arm_study=np.array([studies.index(s) for s, _ in arms]),
         arm_treatment=np.array([treatments.index(t) for _, t in arms]),
+        arm_share=np.array([_trials(entries, s) ** -0.5 for s, _ in arms]),
         end=np.array([plan.ends.get(s, np.inf) for s in studies]),
         cells=Cells(
             study=np.array([studies.index(key[0]) for key in keys]),
@@ -102,7 +105,11 @@ def build(entries: pd.DataFrame, plan: Plan) -> Network:
     )  # fmt: skip
 
 
-def _terms(row: dict[str, object], entries: pd.DataFrame, spread: Spread) -> list[_Term]:
+def _trials(entries: pd.DataFrame, study: str) -> float:
+    return float(entries.loc[entries["study_id"] == study, "k"].max())
+
+
+def _terms(row: dict[Hashable, object], entries: pd.DataFrame, spread: Spread) -> list[_Term]:
     """Cells of one observation: itself, or its difference from baseline or from the comparator's cell."""
     study, treatment, week = str(row["study_id"]), str(row["treatment"]), float(str(row["weeks"]))
     typical = float(spread.sd(week))
@@ -131,7 +138,9 @@ def covariance(entries: pd.DataFrame, plan: Plan) -> Floats:
     result = np.diag(entries["se"].to_numpy(dtype=float) ** 2)
     for _, block in entries.groupby(["study_id", "unit"]):
         places = block.index.to_numpy()
-        correlation = (_contrast_correlation if block["form"].iloc[0] == "contrast" else _arm_correlation)(block, plan)
+        correlation = (_contrast_correlation if block["form"].iloc[0] == "contrast" else _arm_correlation)(
+            block, plan
+        )
         se = block["se"].to_numpy(dtype=float)
         result[np.ix_(places, places)] = correlation * np.outer(se, se)
     return result

@@ -18,13 +18,6 @@ class NormalPrior(Part):
     because: Reason
 
 
-class HalfNormalPrior(Part):
-    """Half-normal: the absolute value of a normal with mean 0 and this SD."""
-
-    sd: Positive
-    because: Reason
-
-
 class LogNormalPrior(Part):
     """Log-normal with this median; ``log_sd`` is the SD of the logarithm."""
 

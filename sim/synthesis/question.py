@@ -11,8 +11,9 @@ from sim.evidence import Evidence, load_evidence
 from sim.evidence.vocabulary import TREATMENTS
 from sim.synthesis.base import Synthesis
 from sim.synthesis.harmonise import Harmonised, harmonise
-from sim.synthesis.priors import HalfNormalPrior, LogNormalPrior, NormalPrior, Positive, Reason
+from sim.synthesis.priors import LogNormalPrior, NormalPrior, Positive, Reason
 from sim.synthesis.screening import Choices
+
 
 class EvidenceUse(Part):
     """Which evidence is read beside the shipped tables."""
@@ -64,9 +65,9 @@ class Priors(Part):
 
     baseline: NormalPrior
     response: NormalPrior
-    tau_response: HalfNormalPrior
-    tau_effect: HalfNormalPrior
-    omega: HalfNormalPrior
+    tau_response: LogNormalPrior
+    tau_effect: LogNormalPrior
+    omega: LogNormalPrior
     response_half_weeks: LogNormalPrior
     effect_half_weeks: LogNormalPrior
 

@@ -1,9 +1,9 @@
 """Draw from the posterior, and refuse draws that cannot be trusted."""
 
+import warnings
 from typing import Any
 
 import arviz as az
-import numpy as np
 import nutpie
 import pymc as pm
 
@@ -12,13 +12,19 @@ from sim.synthesis.question import Sampling
 MOST_RHAT, LEAST_ESS = 1.01, 400
 """Vehtari et al. 2021, doi:10.1214/20-BA1221."""
 
-NAMED = ("response", "tau_response", "tau_effect", "omega", "response_half_weeks", "effect_half_weeks", "class_effect",
-         "effect", "study_baseline", "study_response", "study_effect", "persistence_half_weeks")  # fmt: skip
+NAMED = (
+    "response", "tau_response", "tau_effect", "omega", "response_half_weeks", "effect_half_weeks",
+    "class_effect", "effect", "study_baseline", "study_response", "study_effect", "persistence_half_weeks",
+)  # fmt: skip
+"""What is kept of the posterior; the rest are the standard-normal coordinates of the same quantities."""
 
 
 def sample(model: pm.Model, sampling: Sampling, seed: int, progress: bool) -> Any:
     """Posterior draws by NUTS (nutpie, numba backend) as ArviZ ``InferenceData``."""
-    compiled = nutpie.compile_pymc_model(model, backend="numba")
+    with warnings.catch_warnings():
+        # numba brings its own BLAS through SciPy; PyTensor warns that its C code has none
+        warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS")
+        compiled = nutpie.compile_pymc_model(model, backend="numba")
     return nutpie.sample(
         compiled,
         draws=sampling.draws,
@@ -31,10 +37,13 @@ def sample(model: pm.Model, sampling: Sampling, seed: int, progress: bool) -> An
 
 
 def diagnose(posterior: Any) -> dict[str, Any]:
-    """Convergence of every sampled quantity: worst values, divergences, and the names of what failed."""
-    names = [n for n in posterior.posterior.data_vars if n in NAMED or n.endswith("_z")]
+    """Convergence of everything sampled: worst values, divergences, and the names of what failed.
+
+    What is sampled are the standard-normal coordinates (``*_z``) and the mean response; the scales and
+    half-lives, monotone functions of one coordinate each, share its ranks and so its diagnostics.
+    """
+    names = [n for n in posterior.posterior.data_vars if n == "response" or n.endswith("_z")]
     table = az.summary(posterior, var_names=names, kind="diagnostics", round_to="none")
-    table = table[np.isfinite(table["r_hat"])]
     failed = table[(table["r_hat"] > MOST_RHAT) | (table["ess_bulk"] < LEAST_ESS)]
     divergences = int(posterior.sample_stats["diverging"].sum())
     return {

@@ -13,8 +13,8 @@ BOUNDS = (0.0, 10.0)
 RANGES: dict[str, tuple[float, float]] = {
     "NRS": (0, 10), "NPRS": (0, 10), "0-10": (0, 10), "VAS10": (0, 10), "VAS100": (0, 100), "0-100": (0, 100),
     "NRS100": (0, 100), "BPI": (0, 10), "BPI_avg": (0, 10), "BPI_severity": (0, 10), "BPI_intensity": (0, 10),
-    "NRS_composite": (0, 10), "NRS_weekly_mean": (0, 10), "VK_pain": (0, 100), "MVK_pain": (0, 100), "DDS": (0, 20),
-    "points": (0, 10),
+    "NRS_composite": (0, 10), "NRS_weekly_mean": (0, 10), "VK_pain": (0, 100), "MVK_pain": (0, 100),
+    "DDS": (0, 20), "points": (0, 10),
 }  # fmt: skip
 """Range by the source's name of the scale, where the row itself gives none (contrasts never do).
 
@@ -36,7 +36,7 @@ class Spread:
 
     def sd(self, week: float | Floats) -> Floats:
         """Typical SD at ``week``, points of 0 to 10."""
-        return np.exp(self.level + self.growth * np.log1p(np.asarray(week, dtype=float)))
+        return np.asarray(np.exp(self.level + self.growth * np.log1p(np.asarray(week, dtype=float))))
 
     def assumed_sd(self, week: float | Floats) -> Floats:
         """SD to assume for a study that prints none: root of the expected variance over studies."""

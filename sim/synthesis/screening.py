@@ -87,7 +87,9 @@ def screen_contrasts(tables: Evidence, choices: Choices) -> pd.DataFrame:
     return _with_reason(rows, _contrast_rules(rows, choices))
 
 
-def once_each(arms: pd.DataFrame, contrasts: pd.DataFrame, reference: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def once_each(
+    arms: pd.DataFrame, contrasts: pd.DataFrame, reference: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Let each comparison in once: by its arms where they report a follow-up, else by its contrast.
 
     Follow-up of a single treatment compares nothing and stays out, unless it is the reference, whose arms
@@ -105,7 +107,9 @@ def once_each(arms: pd.DataFrame, contrasts: pd.DataFrame, reference: str) -> tu
     compared = set(contrasts.loc[contrasts["reason"] == "", "study_id"])
     alone = (arms["reason"] == "") & ~arms["study_id"].isin(followed | compared)
     reason = arms["reason"].mask(alone, "only a baseline: no follow-up of this study enters")
-    reason = reason.mask((reason == "") & _redundant(arms[reason == ""], arms.index), "the means say it already")
+    reason = reason.mask(
+        (reason == "") & _redundant(arms[reason == ""], arms.index), "the means say it already"
+    )
     again = arms.assign(live=reason == "").duplicated(["study_id", "unit", "form", "weeks", "live"])
     return arms.assign(reason=reason.mask((reason == "") & again, "the same number, repeated")), contrasts
 
@@ -135,7 +139,9 @@ def _with_reason(frame: pd.DataFrame, rules: Rules) -> pd.DataFrame:
 
 
 def _join_arms(tables: Evidence) -> pd.DataFrame:
-    studies = tables.studies[["study_id", "stage", "n_randomised"]].rename(columns={"n_randomised": "n_study"})
+    studies = tables.studies[["study_id", "stage", "n_randomised"]].rename(
+        columns={"n_randomised": "n_study"}
+    )
     arms = tables.arms[["study_id", "arm_id", "treatment", "n_randomised", "n_analysed", "note"]]
     arms = arms.rename(columns={"note": "arm_note"})
     arms["arms"] = arms.groupby("study_id")["arm_id"].transform("size")
@@ -146,7 +152,9 @@ def _join_arms(tables: Evidence) -> pd.DataFrame:
     rows["unit"] = rows["arm_id"].mask(shared, "all arms")
     split = rows["n_study"] / rows["arms"]
     own = rows["n"].fillna(rows["n_analysed"]).fillna(rows["n_randomised"]).fillna(split)
-    rows["n_from"] = np.where(rows[["n", "n_analysed", "n_randomised"]].notna().any(axis=1), "", "equal split of N")
+    rows["n_from"] = np.where(
+        rows[["n", "n_analysed", "n_randomised"]].notna().any(axis=1), "", "equal split of N"
+    )
     return rows.assign(n=own.mask(shared, rows["n_study"].fillna(rows["n"])))
 
 
@@ -175,7 +183,8 @@ def _shared_rules(rows: pd.DataFrame, choices: Choices) -> Rules:
 def _arm_rules(rows: pd.DataFrame, choices: Choices) -> Rules:
     yield from _shared_rules(rows, choices)
     omission = pd.Series(
-        [choices.omission(s, a) for s, a in zip(rows["study_id"], rows["arm_id"], strict=True)], index=rows.index
+        [choices.omission(s, a) for s, a in zip(rows["study_id"], rows["arm_id"], strict=True)],
+        index=rows.index,
     )
     yield omission != "", omission
     yield rows["arm_note"].str.contains("pseudo-arm"), "a cohort, not a randomised arm"

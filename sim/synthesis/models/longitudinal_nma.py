@@ -29,5 +29,3 @@ class LongitudinalNma(NetworkQuestion):
         from sim.synthesis.results import write_results  # PyMC is loaded only where it is used
 
         write_results(self, folder, progress)
-
-

@@ -1,0 +1,129 @@
+"""``sim evidence``: look at the reported trials behind the priors."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from sim.cli.console import out, print_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+app = typer.Typer(no_args_is_help=True, help="Look at the reported trials behind the priors.")
+
+Added = Annotated[
+    list[Path] | None, typer.Option("--add", metavar="DIR", help="A folder with tables of the same form.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+HIDDEN = ("study_id", "file", "source_url", "scale_min", "scale_max")
+
+
+@app.command()
+def check(add: Added = None, as_json: AsJson = False) -> None:
+    """Check every row of the tables and count them.
+
+    Example: `sim evidence check --add my_trials/`
+    """
+    from sim.evidence import load_evidence
+
+    counts = load_evidence(*(add or [])).counts()
+    if as_json:
+        print_json(counts)
+    else:
+        out.print(", ".join(f"{number} {name}" for name, number in counts.items()) + ": every row is valid")
+
+
+@app.command(name="list")
+def list_studies(
+    treatment: Annotated[
+        str | None, typer.Option("--treatment", help="Only studies of this treatment.")
+    ] = None,
+    stage: Annotated[str | None, typer.Option("--stage", help="acute, subacute, chronic or mixed.")] = None,
+    add: Added = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the studies, one line each.
+
+    Example: `sim evidence list --treatment mirtazapine --stage chronic`
+    """
+    from sim.evidence import load_evidence
+
+    tables = load_evidence(*(add or []))
+    _require_known(treatment, stage)
+    studies = tables.studies
+    if stage:
+        studies = studies[studies["stage"] == stage]
+    if treatment:
+        sides = tables.contrasts.loc[
+            (tables.contrasts[["treatment", "comparator"]] == treatment).any(axis=1), "study_id"
+        ]
+        arms = tables.arms.loc[tables.arms["treatment"] == treatment, "study_id"]
+        studies = studies[studies["study_id"].isin({*sides, *arms})]
+    columns = ["study_id", "year", "stage", "n_randomised", "provenance", "citation"]
+    if as_json:
+        print_json({"studies": _records(studies[columns])})
+    else:
+        _show(studies[columns], f"{len(studies)} studies")
+
+
+@app.command()
+def show(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="The study_id.")],
+    add: Added = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show all rows of one study.
+
+    Example: `sim evidence show ashar2022`
+    """
+    from sim.evidence import load_evidence
+
+    tables = load_evidence(*(add or [])).study(study)
+    if as_json:
+        print_json({name: _records(frame) for name, frame in tables.items()})
+        return
+    for name, frame in tables.items():
+        if name == "studies":
+            for column, value in _records(frame)[0].items():
+                out.print(f"[bold]{column}[/bold]: {'' if value is None else value}", markup=True)
+        elif len(frame):
+            _show(frame.drop(columns=[c for c in HIDDEN if c in frame]), f"{name} ({len(frame)} rows)")
+
+
+def _require_known(treatment: str | None, stage: str | None) -> None:
+    from sim.core.errors import InputError
+    from sim.core.parts import suggest
+    from sim.evidence.vocabulary import POOLED_TREATMENTS, STAGES, TREATMENTS
+
+    for option, given, allowed in (
+        ("--treatment", treatment, TREATMENTS + POOLED_TREATMENTS),
+        ("--stage", stage, STAGES),
+    ):
+        if given is not None and given not in allowed:
+            raise InputError(f"{option} {given}: unknown;{suggest(given, allowed)}")
+
+
+def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Rows as plain data; what was not reported is None."""
+    plain = frame.astype(object).where(frame.notna() & (frame.astype(str) != ""), None)
+    return [{str(k): v for k, v in row.items()} for row in plain.to_dict("records")]
+
+
+def _show(frame: "pd.DataFrame", title: str) -> None:
+    """Print a table without its empty columns."""
+    records = _records(frame)
+    columns = [c for c in frame.columns if any(row[c] is not None for row in records)]
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in records:
+        table.add_row(*(_text(row[column]) for column in columns))
+    out.print(table)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("[", r"\[")

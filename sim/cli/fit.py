@@ -1,0 +1,85 @@
+"""``sim fit``: evidence to posterior."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from sim.cli.console import err, out, print_json
+from sim.core.loading import load
+
+if TYPE_CHECKING:
+    from sim.synthesis import Store, Synthesis
+
+COLUMNS = ("treatment", "mean", "sd", "low", "high", "trials", "patients", "basis")
+RESULTS = Path("results/synthesis")
+
+
+def fit(
+    path: Annotated[Path, typer.Argument(metavar="SYNTHESIS.yaml", help="What to fit.")],
+    force: Annotated[bool, typer.Option("--force", help="Fit again, even if the result is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Change one setting.")
+    ] = None,
+    results: Annotated[Path, typer.Option("--results", help="Folder of the fits.")] = RESULTS,
+) -> None:
+    """Fit reported trials: effects of treatments, response to placebo, and how much trials differ.
+
+    Example: `sim fit configs/syntheses/chronic.yaml`
+    """
+    from sim.synthesis import Store, Synthesis
+
+    config = load(path, Synthesis, overrides or [])
+    report = summary(fit_with_progress(config, as_json, force, Store(results)))
+    if as_json:
+        print_json(report)
+    else:
+        _show(report)
+
+
+def fit_with_progress(
+    config: "Synthesis", quiet: bool = False, force: bool = False, store: "Store | None" = None
+) -> Path:
+    """Find a fit or make it, telling on standard error what takes time; return its folder."""
+    from sim.synthesis import Store
+
+    store = store or Store(RESULTS)
+    found = None if force else store.find(config)
+    if found:
+        return found
+    if not quiet:
+        err.print(f"fitting synthesis {config.name}: compiling (about 15 s), then sampling")
+    return store.fit(config, force, progress=not quiet and sys.stderr.isatty())
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    """Read the effects, diagnostics and heterogeneity of a finished fit."""
+    import pandas as pd
+
+    saved = json.loads((folder / "diagnostics.json").read_text(encoding="utf-8"))
+    effects = pd.read_csv(folder / "effects.csv")[list(COLUMNS)].to_dict("records")
+    return {"effects": effects, **saved, "folder": str(folder)}
+
+
+def _show(report: dict[str, Any]) -> None:
+    table = Table(title="Effect against placebo on latent pain, points of 0 to 10 (negative is better)")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column in ("treatment", "basis") else "right")
+    for row in report["effects"]:
+        cells = [f"{row[c]:.2f}" if isinstance(row[c], float) else str(row[c]) for c in COLUMNS]
+        table.add_row(*cells)
+    out.print(table)
+    spread = Table(title="How much trials differ")
+    for column in ("quantity", "mean", "sd", "low", "high"):
+        spread.add_column(column, justify="left" if column == "quantity" else "right")
+    for name, values in report["heterogeneity"].items():
+        spread.add_row(name, *(f"{values[key]:.2f}" for key in ("mean", "sd", "low", "high")))
+    out.print(spread)
+    said = report["diagnostics"]
+    out.print(f"largest R-hat {said['max_rhat']:.4f}, smallest bulk ESS {said['min_ess_bulk']:.0f}, "
+              f"{said['divergences']} divergences")  # fmt: skip
+    out.print(f"folder: {report['folder']}")

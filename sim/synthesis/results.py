@@ -1,0 +1,113 @@
+"""Everything a fit leaves in its folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sim.core.errors import RunError
+from sim.core.loading import dump, to_yaml
+from sim.synthesis.draws import Arrays, Labels, joint_draws
+from sim.synthesis.figures import draw_forest, draw_network
+from sim.synthesis.model import build_model
+from sim.synthesis.network import Network, Plan, build
+from sim.synthesis.question import NetworkQuestion
+from sim.synthesis.sampling import NAMED, diagnose, sample
+from sim.synthesis.tables import INTERVAL, basis_of, check_table, effects_table, sources_table
+
+HETEROGENEITY = (
+    "tau_effect",
+    "tau_response",
+    "omega",
+    "response",
+    "response_half_weeks",
+    "effect_half_weeks",
+)
+
+
+def network_of(config: NetworkQuestion) -> Network:
+    """Lay the configuration's evidence out as a network."""
+    studies = config.tables.studies
+    primary = studies.loc[studies["weeks_primary"].notna(), ["study_id", "weeks_primary"]]
+    ends = {str(s): float(w) for s, w in primary.itertuples(index=False)}
+    ends |= {end.study: end.weeks for end in config.treatment_ends}
+    harmonised = config.harmonised
+    treatments = {t: name for name, c in config.classes.items() for t in c.treatments}
+    return build(
+        harmonised.entries, Plan(treatments, config.reference, ends, config.correlation.at, harmonised.spread)
+    )
+
+
+def write_results(config: NetworkQuestion, folder: Path, progress: bool) -> None:
+    """Fit ``config`` and write posterior, draws, tables, figures and diagnostics into ``folder``.
+
+    Raises
+    ------
+    RunError
+        R-hat above 1.01, bulk ESS below 400 or a divergence; diagnostics.json is written first.
+    """
+    network = network_of(config)
+    posterior = sample(build_model(config, network), config.sampling, config.seed, progress)
+    diagnostics = diagnose(posterior)
+    heterogeneity = _heterogeneity(posterior)
+    _write_json(folder / "diagnostics.json", {"diagnostics": diagnostics, "heterogeneity": heterogeneity})
+    require_convergence(diagnostics)
+    basis = basis_of(network, config.harmonised.entries, frozenset(a.study for a in config.indirect))
+    draws = joint_draws(posterior, network, Labels(config.digest(), basis, config.seed))
+    posterior.posterior = posterior.posterior[list(NAMED)]
+    posterior.to_netcdf(folder / "posterior.nc", groups=["posterior", "sample_stats"], engine="h5netcdf")
+    np.savez_compressed(folder / "draws.npz", allow_pickle=False, **draws)
+    _write_tables(config, draws, folder)
+    (folder / "config.yaml").write_text(to_yaml({"schema": 1, **dump(config)}), encoding="utf-8")
+
+
+def require_convergence(diagnostics: dict[str, Any]) -> None:
+    """Raise ``RunError`` naming the parameters unless the chains converged without divergence."""
+    if diagnostics["converged"]:
+        return
+    names = diagnostics["failed"]
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    raise RunError(
+        f"the fit did not converge: R-hat > 1.01 or bulk ESS < 400 in {shown or 'no parameter'}; "
+        f"{diagnostics['divergences']} divergences (largest R-hat {diagnostics['max_rhat']:.4f}, "
+        f"smallest ESS {diagnostics['min_ess_bulk']:.0f})"
+    )
+
+
+def _heterogeneity(posterior: Any) -> dict[str, dict[str, float]]:
+    data = {name: np.asarray(posterior.posterior[name]).ravel() for name in HETEROGENEITY}
+    return {
+        name: {"mean": float(x.mean()), "sd": float(x.std(ddof=1)), **_interval(x)}
+        for name, x in data.items()
+    }
+
+
+def _interval(values: Any) -> dict[str, float]:
+    low, high = np.quantile(values, INTERVAL)
+    return {"low": float(low), "high": float(high)}
+
+
+def _write_tables(config: NetworkQuestion, draws: Arrays, folder: Path) -> None:
+    harmonised, week = config.harmonised, config.report_week
+    effects = effects_table(draws, harmonised.entries, week)
+    tables = {
+        "effects": effects,
+        "entries": harmonised.entries,
+        "exclusions": harmonised.exclusions,
+        "check": check_table(draws, harmonised, week),
+        "sources": sources_table(config.tables.studies, harmonised.entries),
+    }
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+    (folder / "figures").mkdir()
+    rise = 1 - 2 ** (-week / draws["effect_half_weeks"])
+    low, high = np.quantile(draws["effect_new"] * rise[:, None], INTERVAL, axis=0)
+    predictive = pd.DataFrame({"treatment": draws["treatments"], "low": low, "high": high})
+    draw_forest(effects, predictive, week, folder / "figures" / "forest.png")
+    draw_network(effects, harmonised.entries, folder / "figures" / "network.png")
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
