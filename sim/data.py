@@ -73,10 +73,8 @@ def hide(score: Floats, weeks: Floats, events: Events, missed: Sequence[NDArray[
     missed
         At most one mask of the same shape.
     """
-    gone = np.nonzero(events.leave < weeks[-1])
-    left = score[gone]
-    left[weeks[None, :] > events.leave[gone][:, None]] = np.nan
-    score[gone] = left
+    for visit, week in enumerate(weeks):
+        np.copyto(score[:, :, visit], np.nan, where=events.leave < week)
     for mask in missed:
         score[mask] = np.nan
     return score

@@ -108,7 +108,7 @@ def draws_of(seed: int, block: int, posteriors: PosteriorFiles) -> Draws:
 def compute_block(job: Job) -> BlockTables:
     """Simulate one block and lay it out as tables."""
     draws = draws_of(job.seed, job.block, job.posteriors)
-    record = simulate(job.protocol, job.scenario, draws, (*job.protocol.sizes, job.protocol.n))
+    record = simulate(job.protocol, job.scenario, draws)
     truth = {}
     if job.scenario.claims.is_drawn or job.block < TRUTH_BLOCKS:
         truth = true_values(job.protocol, job.scenario, draws, min(job.protocol.n, TRUTH_PATIENTS))

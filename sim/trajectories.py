@@ -13,6 +13,14 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
 
 
+def visit_by_visit(patients: int, replicates: int, visits: int) -> Floats:
+    """Make an empty (patient, replicate, visit) array whose visits lie apart in memory.
+
+    Work goes visit by visit; with this layout each visit is one contiguous (patient, replicate) array.
+    """
+    return np.empty((visits, patients, replicates)).transpose(1, 2, 0)
+
+
 @dataclass(frozen=True)
 class MeanCourse:
     """Mean fall of true pain under placebo, −change × (1 − 2^(−t / half_weeks)).
@@ -61,10 +69,12 @@ class Trajectories:
     def under(self, arm: Ints) -> Floats:
         """Unrounded ratings, (patient, replicate, visit), under the arm of each patient, treated as planned."""
         replicates = self.course.shape[0]
+        place = arm * replicates + np.arange(replicates)
         shift = (self.course + self.planned).reshape(-1, len(self.weeks))
-        latent = np.take(shift, arm * replicates + np.arange(replicates), axis=0)
-        latent += self.own
-        return np.asarray(latent)
+        latent = visit_by_visit(*self.own.shape)
+        for visit in range(len(self.weeks)):
+            np.add(self.own[:, :, visit], np.take(shift[:, visit], place), out=latent[:, :, visit])
+        return latent
 
     def after_stopping(self, latent: Floats, arm: Ints, stop: Floats) -> Floats:
         """Let the effect fade from the week of stopping, (patient, replicate); overwrites ``latent``."""

@@ -14,7 +14,7 @@ from sim.events import NEVER, Events, Hazards, occur
 from sim.population import Cohort
 from sim.protocol import Look, Protocol
 from sim.scenario import Scenario, Truth
-from sim.trajectories import Trajectories, foresee
+from sim.trajectories import Trajectories, foresee, visit_by_visit
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
@@ -74,9 +74,9 @@ def simulate(protocol: Protocol, scenario: Scenario, draws: Draws, sizes: tuple[
     draws
         Random streams of the block, and the posteriors behind the claims.
     sizes
-        Sample sizes to analyse, increasing, each a cut of the same patients; by default ``protocol.n``.
+        Sample sizes to analyse, increasing, each a cut of the same patients; by default the protocol's.
     """
-    sizes = sizes or (protocol.n,)
+    sizes = sizes or (*protocol.sizes, protocol.n)
     world = create(protocol, scenario, draws, sizes[-1])
     arm = protocol.allocation.assign(sizes[-1], protocol.ratio, draws.streams)
     enrolled = protocol.operations.enrolment(sizes[-1], world.truth.site_rate, draws.streams)
@@ -93,7 +93,7 @@ def create(protocol: Protocol, scenario: Scenario, draws: Draws, n: int) -> Worl
     """Enrol ``n`` patients a replicate and foresee what would happen to them under every arm."""
     truth = scenario.realise(protocol, draws)
     cohort = scenario.population.enrol(n, protocol.eligibility, truth.pain, draws.streams)
-    departure = _departures(truth.covariance, n, draws.streams)
+    departure = _departures(truth.covariance, protocol.weeks, n, draws.streams)
     trajectories = foresee(cohort, truth.course, truth.arms, protocol.weeks, departure)
     baseline = protocol.pain.scale.score(cohort.rating.copy())
     return World(truth, cohort, baseline, trajectories, Hazards(truth.arms))
@@ -174,13 +174,16 @@ def _contrast(protocol: Protocol, estimand: Estimand, lives: dict[str, dict[bool
     return np.stack([mean(arm) - control for arm in estimand.contrast.of])
 
 
-def _departures(covariance: Floats, n: int, streams: Streams) -> Floats:
-    visits = covariance.shape[-1]
-    normal = streams("departure").standard_normal((n, BLOCK_SIZE, visits))
-    factor = np.linalg.cholesky(covariance)
-    if len(factor) == 1:
-        return np.asarray(normal @ factor[0].T)
-    return np.asarray(np.einsum("prv,rwv->prw", normal, factor))
+def _departures(covariance: Floats, weeks: Floats, n: int, streams: Streams) -> Floats:
+    """Draw own departures, (patient, replicate, visit), a stream a visit: a later visit moves no earlier one."""
+    factor = np.linalg.cholesky(covariance).transpose(1, 2, 0)
+    normal = [streams(f"departure week {week:g}").standard_normal((n, BLOCK_SIZE)) for week in weeks]
+    departure = visit_by_visit(n, BLOCK_SIZE, len(weeks))
+    for visit in range(len(weeks)):
+        np.multiply(factor[visit, 0], normal[0], out=departure[:, :, visit])
+        for earlier in range(1, visit + 1):
+            departure[:, :, visit] += factor[visit, earlier] * normal[earlier]
+    return departure
 
 
 def _missed_visits(truth: Truth, shape: tuple[int, ...], streams: Streams) -> tuple[NDArray[np.bool_], ...]:

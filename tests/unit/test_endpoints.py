@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate, stats
+
+from sim.endpoints import Responder, Scale, Score, State, clipped_mean
+
+means = st.floats(-5, 15)
+sds = st.floats(0.2, 5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(means, sds)
+def test_the_clipped_mean_is_its_integral(mean, sd):
+    density = stats.norm(mean, sd)
+    inside, _ = integrate.quad(lambda x: x * density.pdf(x), 0, 10, points=[np.clip(mean, 0, 10)], epsabs=1e-12)
+    expected = inside + 10 * density.sf(10)
+    assert clipped_mean(mean, sd, (0.0, 10.0)) == pytest.approx(expected, abs=1e-8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(means, sds, st.sampled_from([1.0, 0.5, 2.0]))
+def test_the_mean_of_a_score_is_the_sum_over_its_values(mean, sd, step):
+    scale = Scale(step=step)
+    values = np.arange(0, 10 + step, step)
+    edges = np.concatenate([[-np.inf], values[:-1] + step / 2, [np.inf]])
+    shares = np.diff(stats.norm.cdf(edges, mean, sd))
+    assert scale.mean(np.array(mean), np.array(sd)) == pytest.approx(shares @ values, abs=1e-10)
+
+
+def test_scores_are_rounded_and_clipped():
+    latent = np.array([-3.0, 0.4, 0.6, 4.49, 9.7, 14.0])
+    assert np.array_equal(Scale().score(latent.copy()), [0, 0, 1, 4, 10, 10])
+    week = Scale(step=1 / 7).score(np.array([3.0 + 1 / 7 + 0.01]))
+    assert week[0] == pytest.approx(3 + 1 / 7)
+
+
+def test_responders_count_from_their_own_baseline():
+    baseline = np.array([6.0, 6.0, 5.0, 0.0, 6.0])
+    score = np.array([4.2, 4.3, 3.5, 0.0, np.nan])
+    assert np.array_equal(
+        Responder(reduction=0.3).value(baseline, score), [1, 0, 1, 0, np.nan], equal_nan=True
+    )
+    assert np.array_equal(State(at_most=1).value(baseline, np.array([1, 2, 0, 1, np.nan])), [1, 0, 1, 1, np.nan], equal_nan=True)
+    assert np.array_equal(Score().value(baseline, score), score, equal_nan=True)

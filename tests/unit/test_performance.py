@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from sim.performance import accuracy, average, interval, proportion
+
+
+def test_proportions_and_means_carry_their_errors():
+    hits = np.array([True] * 30 + [False] * 70)
+    assert proportion(hits).value == 0.3
+    assert proportion(hits).mcse == pytest.approx(np.sqrt(0.3 * 0.7 / 100))
+    values = np.array([1.0, 2.0, np.nan, 6.0])
+    assert average(values).value == 3
+    assert average(values).mcse == pytest.approx(np.std([1, 2, 6], ddof=1) / np.sqrt(3))
+
+
+def test_accuracy_is_that_of_morris_white_and_crowther():
+    rng = np.random.default_rng(1)
+    estimate, truth = rng.normal(1.1, 0.5, 400), np.full(400, 1.0)
+    measures = accuracy(estimate, np.full(400, 0.5), (estimate - 0.98, estimate + 0.98), truth)
+    assert measures["bias"].value == pytest.approx(estimate.mean() - 1)
+    assert measures["bias"].mcse == pytest.approx(estimate.std(ddof=1) / 20)
+    assert measures["empirical_se"].mcse == pytest.approx(estimate.std(ddof=1) / np.sqrt(2 * 399))
+    assert measures["rmse"].value == pytest.approx(np.sqrt(np.mean((estimate - 1) ** 2)))
+    covered = np.mean(abs(estimate - 1) <= 0.98)
+    assert measures["coverage"].value == pytest.approx(covered)
+
+
+def test_the_error_of_rmse_is_what_repetition_shows():
+    rng = np.random.default_rng(2)
+    repeated = [
+        accuracy(e, np.ones(200), (e - 1, e + 1), np.zeros(200))["rmse"] for e in rng.normal(0.3, 1, (2000, 200))
+    ]
+    spread = np.std([m.value for m in repeated], ddof=1)
+    assert np.mean([m.mcse for m in repeated]) == pytest.approx(spread, rel=0.08)
+
+
+def test_a_truth_known_in_some_replicates_stands_for_all_with_its_error():
+    estimate = np.linspace(0, 2, 100)
+    truth = np.full(100, np.nan)
+    truth[:4] = [0.9, 1.0, 1.1, 1.0]
+    bias = accuracy(estimate, np.ones(100), (estimate - 1, estimate + 1), truth)["bias"]
+    assert bias.value == pytest.approx(0)
+    own = estimate.std(ddof=1) / 10
+    assert bias.mcse == pytest.approx(np.hypot(own, np.std([0.9, 1.0, 1.1, 1.0], ddof=1) / 2))
+
+
+def test_failed_estimates_are_left_out_and_nothing_is_made_up():
+    nothing = np.full(5, np.nan)
+    assert accuracy(nothing, nothing, (nothing, nothing), np.ones(5)) == {}
+    assert accuracy(np.ones(5), np.ones(5), (np.zeros(5), np.ones(5)), nothing) == {}
+
+
+def test_a_predictive_interval_is_the_central_95_percent():
+    found = interval(np.arange(1001.0))
+    assert (found["low"], found["mean"], found["high"]) == (25, 500, 975)
