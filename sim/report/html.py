@@ -1,0 +1,96 @@
+"""The report of a run as one page that opens offline."""
+
+from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+import sim.report.design as design
+import sim.report.tables as tables
+from sim.report.fits import gather
+from sim.report.grid import Grid
+from sim.report.limits import limits
+from sim.report.material import Material
+from sim.report.metrics import GLOSSARY
+from sim.report.pictures import draw
+from sim.report.sources import references
+from sim.report.summary import summarise
+from sim.report.words import answer, basis, effect_words, question
+from sim.results import Results, write_text
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(results: Results) -> Path:
+    """Write ``report.html`` and ``figures/*.png`` into the results folder, from what is in the folder.
+
+    Returns
+    -------
+    Path
+        The page; it loads nothing from elsewhere.
+
+    Raises
+    ------
+    InputError
+        The folder does not hold the run's study or tables.
+    """
+    material = Material.read(results)
+    page = _environment().get_template("report.html").render(**_context(material))
+    file = results.folder / "report.html"
+    write_text(file, page)
+    return file
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["embedded"] = embedded
+    environment.filters["anchor"] = lambda text: "".join(c if c.isalnum() else "-" for c in str(text))
+    return environment
+
+
+def embedded(file: Path) -> Markup:
+    """Return an image file as the text of a data address."""
+    return Markup("data:image/png;base64," + b64encode(file.read_bytes()).decode())
+
+
+def _context(material: Material) -> dict[str, Any]:
+    summary = summarise(material)
+    study = material.study
+    return {
+        "title": study.name.replace("_", " "),
+        "question": question(material),
+        "basis": basis(material, summary),
+        "effect_words": effect_words(material),
+        "answers": {
+            arm.label: answer(material, summary, arm) for arm in summary.arms if arm.effect is not None
+        },
+        "summary": tables.answer(material, summary),
+        "has_borrowed": any(arm.is_borrowed for arm in summary.arms),
+        "limits": limits(material),
+        "study": study,
+        "material": material,
+        "pictures": draw(material),
+        "tables": _tables(material),
+        "syntheses": [gather(fit) for fit in material.fits()],
+        "missing_syntheses": sorted(set(study.syntheses) - {fit.name for fit in material.fits()}),
+        "sources": references(material.results.folder),
+        "provenance": material.results.provenance,
+        "glossary": GLOSSARY,
+    }
+
+
+def _tables(material: Material) -> dict[str, Grid | None]:
+    makers: tuple[Callable[[Material], Grid | None], ...] = (
+        design.arms, design.estimands, design.scenarios, design.assumed, tables.responders, tables.courses,
+        tables.sizes, tables.success, tables.by_arm, tables.whole_trial, tables.by_size,
+    )  # fmt: skip
+    return {make.__name__: make(material) for make in makers}

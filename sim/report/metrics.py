@@ -1,0 +1,57 @@
+"""What the operating characteristics are called in a table, and what they mean."""
+
+SUCCESS = {"power": "power", "assurance": "assurance", "type_1_error": "type I error"}
+"""Metrics that are success rates; which of them it is depends on the scenario."""
+
+HEADINGS = {
+    "success": "success",
+    "truth": "true effect",
+    "bias": "bias",
+    "rmse": "RMSE",
+    "coverage": "coverage",
+    "empirical_se": "empirical SE",
+    "mean_se": "mean SE",
+    "failed": "failed",
+    "efficacy_stop": "stopped for efficacy",
+    "futility_stop": "stopped for futility",
+    "mean_change": "mean change, points",
+    "dropout": "left the study",
+    "expected_n": "patients",
+    "duration_weeks": "duration, weeks",
+    "cost": "cost",
+}
+"""Column heads, in their order; a metric that is not here keeps its name and comes last."""
+
+DECIMALS = {"expected_n": 1, "duration_weeks": 1, "cost": 0}
+"""Decimals where they are not 3."""
+
+GLOSSARY = {
+    "power": "Share of simulated trials that succeed when the effect has one assumed value.",
+    "assurance": "Share of simulated trials that succeed when each trial draws its effect from what "
+    "the evidence allows.",
+    "type I error": "Share of simulated trials that succeed although no treatment differs from the control.",
+    "true effect": "The value of the estimand under the scenario, computed from every patient's outcomes under "
+    "both arms.",
+    "bias": "Mean difference between estimate and true effect.",
+    "RMSE": "Root mean squared error: the typical distance between estimate and true effect.",
+    "coverage": "Share of 95 % intervals that hold the true effect; 0.95 is wanted.",
+    "empirical SE": "Standard deviation of the estimates over the simulated trials.",
+    "mean SE": "Mean of the standard errors that the analyses report; it should be near the empirical SE.",
+    "failed": "Share of trials whose analysis gave no estimate.",
+    "Monte Carlo error": "Standard error that comes from simulating a finite number of trials; in brackets "
+    "after a value.",
+    "predictive interval": "Range that holds 95 % of the simulated trials.",
+    "SE, SD": "Standard error; standard deviation.",
+    "estimand": "What a trial wants to know: patients, treatments, outcome, handling of intercurrent events, "
+    "summary (ICH E9(R1), the regulators' guideline on estimands).",
+    "intercurrent event": "Something after the start of treatment that changes what the outcome means, such "
+    "as stopping the treatment.",
+    "treatment policy": "The outcome counts whatever happened, also after the treatment was stopped.",
+    "composite": "Stopping the treatment counts as not responding.",
+    "hypothetical": "The outcome that would have been seen had the treatment not been stopped.",
+    "direct, indirect, borrowed": "Direct: trials of this treatment in this condition. Indirect: other "
+    "patients, or compared only through other treatments. Borrowed: no effect of its own is reported.",
+    "RMDQ, ODI": "Roland-Morris Disability Questionnaire, 0 to 24; Oswestry Disability Index, 0 to 100.",
+    "NSAID, SNRI": "Non-steroidal anti-inflammatory drug; serotonin and noradrenaline reuptake inhibitor.",
+}
+"""Terms of the report in plain words."""
