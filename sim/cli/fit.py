@@ -65,15 +65,21 @@ def summary(folder: Path) -> dict[str, Any]:
     return {"effects": effects, **saved, "folder": str(folder)}
 
 
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
+
+
 def _show(report: dict[str, Any]) -> None:
-    table = Table(title="Effect against placebo on latent pain, points of 0 to 10 (negative is better)")
+    table = _table("Effect against placebo on latent pain, points of 0 to 10 (negative is better)")
     for column in COLUMNS:
-        table.add_column(column, justify="left" if column in ("treatment", "basis") else "right")
+        table.add_column(
+            column, justify="left" if column in ("treatment", "basis") else "right", no_wrap=True
+        )
     for row in report["effects"]:
         cells = [f"{row[c]:.2f}" if isinstance(row[c], float) else str(row[c]) for c in COLUMNS]
         table.add_row(*cells)
     out.print(table)
-    spread = Table(title="How much trials differ")
+    spread = _table("How much trials differ")
     for column in ("quantity", "mean", "sd", "low", "high"):
         spread.add_column(column, justify="left" if column == "quantity" else "right")
     for name, values in report["heterogeneity"].items():

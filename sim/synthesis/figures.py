@@ -86,11 +86,10 @@ def draw_network(effects: pd.DataFrame, entries: pd.DataFrame, path: Path) -> No
     for row in known.to_dict("records"):
         x, y = place[row["treatment"]]
         axes.scatter(x, y, s=80 + row["patients"] / 3, color=COLOUR[row["basis"]], zorder=3)
-        side = "center" if abs(x) < 0.2 else "left" if x > 0 else "right"
-        text = (
-            f"{row['treatment'].replace('_', ' ')}\n{row['trials']} trials, {row['patients'] or '?'} patients"
-        )
-        axes.text(1.13 * x, 1.13 * y, text, ha=side, va="center", fontsize=9)
+        side = "center" if abs(x) < 0.12 else "left" if x > 0 else "right"
+        trials = f"{row['trials']} trial{'' if row['trials'] == 1 else 's'}"
+        text = f"{row['treatment'].replace('_', ' ')}\n{trials}, {row['patients'] or '?'} patients"
+        axes.text(1.2 * x, 1.13 * y, text, ha=side, va="center", fontsize=9)
     axes.set_xlim(-1.9, 1.9)
     axes.set_ylim(-1.35, 1.35)
     axes.set_axis_off()

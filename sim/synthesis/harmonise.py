@@ -68,10 +68,15 @@ def _factor(rows: pd.DataFrame) -> pd.Series:
 
 def _reported_sds(arms: pd.DataFrame, choices: Choices) -> pd.DataFrame:
     """SDs of pain that the stage's trials print, also of those that do not enter the fit."""
-    use = (arms["stage"] == choices.stage) & arms["provenance"].isin(choices.provenance) & arms["scale_known"]
+    use = (
+        arms["stage"].isin(choices.sd_stages)
+        & arms["provenance"].isin(choices.provenance)
+        & arms["scale_known"]
+    )
     rows = arms[use & (arms["form"] == "mean") & (arms["dispersion"] == "sd")]
     if rows["study_id"].nunique() < 3:
-        raise InputError(f"fewer than 3 studies of stage '{choices.stage}' report an SD: none can be pooled")
+        stages = ", ".join(choices.sd_stages)
+        raise InputError(f"sd_from: fewer than 3 studies of stage {stages} print an SD: none can be pooled")
     return rows.assign(sd=rows["disp_value"] * _factor(rows))[["study_id", "weeks", "sd"]]
 
 

@@ -91,6 +91,13 @@ class Correlation(Part):
         return self
 
 
+class SdSource(Part):
+    """Stages whose reported SDs are pooled, where the stage's own are too few."""
+
+    stages: Annotated[tuple[Literal["acute", "subacute", "chronic", "mixed"], ...], Field(min_length=1)]
+    because: Reason
+
+
 class Sampling(Part):
     """How long the chains run."""
 
@@ -116,6 +123,7 @@ class NetworkQuestion(Synthesis):
     classes: dict[str, TreatmentClass]
     priors: Priors
     correlation: Correlation
+    sd_from: SdSource | None = None
     sampling: Sampling = Sampling()
 
     @model_validator(mode="after")
@@ -149,4 +157,5 @@ class NetworkQuestion(Synthesis):
             weeks=tuple((w.study, w.note_has, w.weeks) for w in self.weeks),
             correlation=self.correlation.at,
             reference=self.reference,
+            sd_stages=self.sd_from.stages if self.sd_from else (self.stage,),
         )

@@ -22,7 +22,7 @@ class Choices:
 
     ``treatments`` maps a treatment to its class; ``omitted`` a study, or a study and arm, to the reason;
     ``weeks`` holds (study, words in the note, weeks) where a row prints none; ``correlation`` is that
-    of one patient's pain over a gap of weeks.
+    of one patient's pain over a gap of weeks; ``sd_stages`` are the stages whose SDs are pooled.
     """
 
     stage: str
@@ -33,6 +33,7 @@ class Choices:
     weeks: tuple[tuple[str, str, float], ...]
     correlation: Callable[[float], float]
     reference: str
+    sd_stages: tuple[str, ...]
 
     def omission(self, study: str, arm: str | None) -> str:
         """Reason why the configuration leaves this arm out, or ""."""
