@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str], debug: bool) -> int:
     try:
         code = app(arguments, standalone_mode=False)
-    except click.exceptions.Exit as stop:
+    except (click.exceptions.Exit, typer.Exit) as stop:
         return stop.exit_code
     except click.ClickException as error:
         return complain(WRONG_INPUT, error.format_message())
