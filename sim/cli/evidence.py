@@ -17,7 +17,16 @@ Added = Annotated[
     list[Path] | None, typer.Option("--add", metavar="DIR", help="A folder with tables of the same form.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-HIDDEN = ("study_id", "file", "source_url", "scale_min", "scale_max")
+SHOWN = {
+    "arms": ["arm_id", "treatment", "label", "n_randomised", "provenance"],
+    "outcomes": ["arm_id", "outcome", "scale", "weeks", "statistic", "value", "spread", "n", "provenance"],
+    "contrasts": [
+        "treatment", "comparator", "outcome", "weeks", "measure", "estimate", "spread", "role", "provenance",
+    ],
+}  # fmt: skip
+"""What fits a line; --json prints every column."""
+WIDTH = 120
+"""Characters a line needs at least: a narrower terminal wraps it."""
 
 
 @app.command()
@@ -87,9 +96,12 @@ def show(
     for name, frame in tables.items():
         if name == "studies":
             for column, value in _records(frame)[0].items():
-                out.print(f"[bold]{column}[/bold]: {'' if value is None else value}", markup=True)
+                out.print(f"[bold]{column}[/bold]: {_text(value)}")
         elif len(frame):
-            _show(frame.drop(columns=[c for c in HIDDEN if c in frame]), f"{name} ({len(frame)} rows)")
+            _show(
+                _with_spread(name, frame)[SHOWN[name]],
+                f"{name} ({len(frame)} rows; --json shows every column)",
+            )
 
 
 def _require_known(treatment: str | None, stage: str | None) -> None:
@@ -105,6 +117,23 @@ def _require_known(treatment: str | None, stage: str | None) -> None:
             raise InputError(f"{option} {given}: unknown;{suggest(given, allowed)}")
 
 
+def _with_spread(name: str, frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Add what was printed about uncertainty as one text: ``sd 1.4`` or ``[-1.2, -0.3]``."""
+    if name == "arms":
+        return frame
+    low, high = ("disp_low", "disp_high") if name == "outcomes" else ("ci_low", "ci_high")
+    intervals = [
+        f"[{a:g}, {b:g}]" if a == a and b == b else "" for a, b in zip(frame[low], frame[high], strict=True)
+    ]
+    if name == "outcomes":
+        single = [
+            f"{kind} {v:g}" if v == v else ""
+            for kind, v in zip(frame["dispersion"], frame["disp_value"], strict=True)
+        ]
+        intervals = [one or two for one, two in zip(single, intervals, strict=True)]
+    return frame.assign(spread=intervals)
+
+
 def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     """Rows as plain data; what was not reported is None."""
     plain = frame.astype(object).where(frame.notna() & (frame.astype(str) != ""), None)
@@ -115,12 +144,12 @@ def _show(frame: "pd.DataFrame", title: str) -> None:
     """Print a table without its empty columns."""
     records = _records(frame)
     columns = [c for c in frame.columns if any(row[c] is not None for row in records)]
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, no_wrap=column not in ("citation", "label"), overflow="fold")
     for row in records:
         table.add_row(*(_text(row[column]) for column in columns))
-    out.print(table)
+    out.print(table, width=max(out.width, WIDTH))
 
 
 def _text(value: Any) -> str:

@@ -1,6 +1,7 @@
 """From reported rows to one scale: 0 to 10 points, negative is better, each with its standard error."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -97,7 +98,7 @@ def _arm_entries(rows: pd.DataFrame, spread: Spread, choices: Choices) -> pd.Dat
     choice = [kind == "se", kind == "ci95", kind == "sd"]
     se = np.select(choice, [printed, half / _quantile(rows["n"] - 1), printed / root_n], assumed / root_n)
     latent = np.where(rows["form"] == "change", np.nan, np.where(kind == "sd", printed, assumed))
-    made = {"value": value, "se": se, "sd": latent, "comparator": "", "k": 1.0}
+    made: dict[str, Any] = {"value": value, "se": se, "sd": latent, "comparator": "", "k": 1.0}
     basis = np.select(choice, ["se", "ci", "sd"], "pooled sd")
     return rows.assign(**made, se_from=basis)[ENTRY]
 
@@ -110,13 +111,20 @@ def _contrast_entries(rows: pd.DataFrame, spread: Spread) -> pd.DataFrame:
         rows["favours_when"] == "positive", -1, 1
     )
     df = (rows["n_participants"] - 2).where(rows["k_studies"] == 1)
-    se = (rows["ci_high"] - rows["ci_low"]) / 2 / _quantile(df) * factor.abs()
+    printed = (rows["ci_high"] - rows["ci_low"]) / 2 / _quantile(df) * factor.abs()
     value = rows["estimate"] * factor
     spread_of_sd = (value * spread.residual).where(standard, 0.0)
-    se = np.sqrt(se**2 + spread_of_sd**2)
-    made = {"value": value, "se": se, "sd": np.nan, "unit": "contrasts", "form": "contrast", "n_from": ""}
+    se = np.hypot(printed, spread_of_sd)
+    made: dict[str, Any] = {
+        "value": value,
+        "se": se,
+        "sd": np.nan,
+        "unit": "contrasts",
+        "form": "contrast",
+        "n_from": "",
+    }
     basis = np.where(standard, "ci, pooled sd", "ci")
-    named = {"n": rows["n_participants"], "k": rows["k_studies"].fillna(1.0)}
+    named: dict[str, Any] = {"n": rows["n_participants"], "k": rows["k_studies"].fillna(1.0)}
     return rows.assign(**made, **named, se_from=basis)[ENTRY]
 
 
