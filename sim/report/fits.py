@@ -10,6 +10,20 @@ from sim.report.material import Fit, rows_of
 from sim.report.notation import NONE, Interval, number
 from sim.report.pictures import Picture
 
+DIAGNOSTICS = {
+    "max_rhat": "largest R-hat (1 is perfect, above 1.01 is refused)",
+    "min_ess_bulk": "smallest effective sample size, centre",
+    "min_ess_tail": "smallest effective sample size, tails",
+}
+PARAMETERS = {
+    "tau_effect": "SD of one treatment's effect between trials, points",
+    "tau_response": "SD of the placebo response between trials, points",
+    "omega": "SD of effects between treatments of one class, points",
+    "response": "placebo response at the plateau, points (positive is improvement)",
+    "response_half_weeks": "weeks to half of the placebo response",
+    "effect_half_weeks": "weeks to half of a treatment's effect",
+}
+
 
 @dataclass(frozen=True)
 class Synthesis:
@@ -17,10 +31,11 @@ class Synthesis:
 
     name: str
     effects: Grid | None
+    heterogeneity: Grid | None
     checks: Grid | None
     exclusions: Grid | None
     reasons: Grid | None
-    diagnostics: Mapping[str, Any]
+    diagnostics: Mapping[str, str]
     forest: Picture | None
     network: Picture | None
 
@@ -32,6 +47,7 @@ def gather(fit: Fit) -> Synthesis:
     return Synthesis(
         name=name,
         effects=effects(fit),
+        heterogeneity=heterogeneity(fit),
         checks=plain(fit, "check", f"Pooled results that did not enter '{name}', beside the fit"),
         exclusions=plain(fit, "exclusions", f"Rows left out of '{name}'"),
         reasons=reasons(fit),
@@ -50,17 +66,36 @@ def _picture(fit: Fit, name: str, words: str) -> Picture | None:
     )
 
 
+def _saved(fit: Fit, part: str) -> dict[str, Any]:
+    """One part of ``diagnostics.json``; empty where it is not there."""
+    file = fit.folder / "diagnostics.json"
+    return dict(json.loads(file.read_text(encoding="utf-8")).get(part, {})) if file.exists() else {}
+
+
 def diagnostics(fit: Fit) -> dict[str, str]:
     """Read the numbers that say whether the fit converged, as text by name."""
-    file = fit.folder / "diagnostics.json"
-    if not file.exists():
-        return {}
-    content = json.loads(file.read_text(encoding="utf-8"))
-    return {
-        key.replace("_", " "): f"{value}"
-        for key, value in content.items()
-        if isinstance(value, int | float | str)
-    }
+    content = _saved(fit, "diagnostics")
+    numbers = {key: value for key, value in content.items() if isinstance(value, int | float)}
+    return {DIAGNOSTICS.get(key, key.replace("_", " ")): _said(value) for key, value in numbers.items()}
+
+
+def _said(value: float) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return number(value, 0 if float(value).is_integer() or value > 100 else 3)
+
+
+def heterogeneity(fit: Fit) -> Grid | None:
+    """How far trials and treatments differ, and the placebo response through time."""
+    rows: list[list[Entry | str]] = [
+        [
+            PARAMETERS.get(name, name.replace("_", " ")),
+            between(Interval(row["mean"], row["low"], row["high"])),
+        ]
+        for name, row in _saved(fit, "heterogeneity").items()
+    ]
+    caption = f"What else the synthesis '{fit.name}' found"
+    return grid(caption, ["quantity", "mean (95 % interval)"], rows) if rows else None
 
 
 def effects(fit: Fit) -> Grid | None:

@@ -22,6 +22,12 @@ class Grid:
     header: tuple[str, ...]
     rows: tuple[tuple[Entry, ...], ...]
 
+    def without(self, head: str) -> "Grid":
+        """Return the table without the column that has this head, if it is there."""
+        kept = [place for place, name in enumerate(self.header) if name != head]
+        rows = tuple(tuple(row[place] for place in kept) for row in self.rows)
+        return Grid(self.caption, tuple(self.header[place] for place in kept), rows)
+
 
 def grid(caption: str, header: Sequence[str], rows: Sequence[Sequence[Entry | str]]) -> Grid:
     """Make a table; a bare text is a cell without a value."""

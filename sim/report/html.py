@@ -18,7 +18,7 @@ from sim.report.metrics import GLOSSARY
 from sim.report.pictures import draw
 from sim.report.sources import references
 from sim.report.summary import summarise
-from sim.report.words import answer, basis, effect_words, question
+from sim.report.words import answer, basis, effect_words, lead, question
 from sim.results import Results, write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -68,6 +68,7 @@ def _context(material: Material) -> dict[str, Any]:
     return {
         "title": study.name.replace("_", " "),
         "question": question(material),
+        "lead": lead(summary),
         "basis": basis(material, summary),
         "effect_words": effect_words(material),
         "answers": {
@@ -79,6 +80,7 @@ def _context(material: Material) -> dict[str, Any]:
         "study": study,
         "material": material,
         "pictures": draw(material),
+        "poor_coverage": tables.poor_coverage(material),
         "tables": _tables(material),
         "syntheses": [gather(fit) for fit in material.fits()],
         "missing_syntheses": sorted(set(study.syntheses) - {fit.name for fit in material.fits()}),
@@ -93,4 +95,7 @@ def _tables(material: Material) -> dict[str, Grid | None]:
         design.arms, design.estimands, design.scenarios, design.assumed, tables.responders, tables.courses,
         tables.sizes, tables.success, tables.by_arm, tables.whole_trial, tables.by_size,
     )  # fmt: skip
-    return {make.__name__: make(material) for make in makers}
+    made = {make.__name__: make(material) for make in makers}
+    if len(material.study.protocols) > 1:
+        return made
+    return {name: grid and grid.without("protocol") for name, grid in made.items()}

@@ -49,7 +49,13 @@ def _of_treatment(material: Material, name: str, treatment: Treatment) -> Iterat
     label = treatment.label
     for path, claim in claims_in(treatment.effect):
         if claim.borrowed:
-            yield Limit(name, label, BORROWED, _borrowed(label), f"It is a mixture: {claim.words()}.")
+            yield Limit(
+                name,
+                label,
+                BORROWED,
+                _borrowed(label),
+                f"It is a mixture: {claim.words().replace('%', ' %')}.",
+            )
         if _is_bare(path, claim):
             yield Limit(name, label, "assumed", _assumed(label), f"{claim.words()}: {claim.because}.")
         for kind, sentence in _of_claim(material, _whose(path, claim, label), claim):
@@ -85,9 +91,17 @@ def _of_claim(material: Material, who: str, claim: Claim) -> Iterator[tuple[str,
     if not isinstance(claim, PosteriorClaim) or claim.treatment is None:
         return
     row = _effect_row(material, claim.synthesis, claim.treatment)
-    if row is not None and row["trials"] == 1:
-        yield "single_trial", f"The effect of {who} rests on a single trial ({row['patients']:.0f} patients)."
-    if row is not None and row["basis"] == "indirect":
+    if row is None:
+        return
+    if row["basis"] == BORROWED:
+        yield (
+            BORROWED,
+            f"The effect of {who} is borrowed from its class: no trial of it enters the synthesis.",
+        )
+    if row["trials"] == 1:
+        patients = f" with {row['patients']:.0f} patients in the evidence tables" if row["patients"] else ""
+        yield "single_trial", f"The effect of {who} rests on a single trial{patients}."
+    if row["basis"] == "indirect":
         yield (
             "indirect",
             f"The effect of {who} rests on indirect evidence: other patients, or no direct comparison.",

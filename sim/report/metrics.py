@@ -30,8 +30,8 @@ GLOSSARY = {
     "assurance": "Share of simulated trials that succeed when each trial draws its effect from what "
     "the evidence allows.",
     "type I error": "Share of simulated trials that succeed although no treatment differs from the control.",
-    "true effect": "The value of the estimand under the scenario, computed from every patient's outcomes under "
-    "both arms.",
+    "true effect": "The value of the estimand under the scenario, computed from every patient's outcomes "
+    "under both arms.",
     "bias": "Mean difference between estimate and true effect.",
     "RMSE": "Root mean squared error: the typical distance between estimate and true effect.",
     "coverage": "Share of 95 % intervals that hold the true effect; 0.95 is wanted.",
@@ -41,6 +41,8 @@ GLOSSARY = {
     "Monte Carlo error": "Standard error that comes from simulating a finite number of trials; in brackets "
     "after a value.",
     "predictive interval": "Range that holds 95 % of the simulated trials.",
+    "claim": "What the simulation takes a quantity of nature to be: a distribution with a source, or a "
+    "stated assumption.",
     "SE, SD": "Standard error; standard deviation.",
     "estimand": "What a trial wants to know: patients, treatments, outcome, handling of intercurrent events, "
     "summary (ICH E9(R1), the regulators' guideline on estimands).",

@@ -25,8 +25,8 @@ class Picture:
     caption: str
 
 
-def draw(material: Material) -> dict[str, Picture]:
-    """Draw every figure that the run has data for, by name."""
+def draw(material: Material) -> dict[str, Picture | None]:
+    """Draw every figure, by name; None where the run has no data for it."""
     makers: dict[str, Callable[[Material, Path], Picture | None]] = {
         "responders": _responders,
         "courses": _courses,
@@ -34,8 +34,7 @@ def draw(material: Material) -> dict[str, Picture]:
         "curve": _curve,
     }
     folder = material.results.folder / "figures"
-    drawn = {name: make(material, folder / f"{name}.png") for name, make in makers.items()}
-    return {name: picture for name, picture in drawn.items() if picture}
+    return {name: make(material, folder / f"{name}.png") for name, make in makers.items()}
 
 
 def _responders(material: Material, file: Path) -> Picture | None:

@@ -153,6 +153,17 @@ def success(material: Material) -> Grid:
     return grid("Operating characteristics of each comparison (Monte Carlo error in brackets)", header, rows)
 
 
+def poor_coverage(material: Material) -> list[str]:
+    """Name the comparisons whose 95 % interval holds the true effect in fewer trials: 3 errors below 0.95."""
+    frame = at_full_size(material)
+    rows = frame[(frame["metric"] == "coverage") & (frame["value"] + 3 * frame["mcse"] < 0.95)]
+    return [
+        f"{row['estimand']}, {material.labels_of(row['protocol']).get(row['arm'], row['arm'])}, "
+        f"scenario '{row['scenario']}': {measured(row['value'], row['mcse'], 2)}"
+        for row in rows_of(rows)
+    ]
+
+
 def by_arm(material: Material) -> Grid:
     """Responder rates, mean change and dropout of each arm at the primary visit, by scenario."""
     frame = at_full_size(material)
@@ -186,22 +197,18 @@ def whole_trial(material: Material) -> Grid:
 
 
 def by_size(material: Material) -> Grid | None:
-    """Success rates at every number of patients looked at."""
+    """Success rates at every number of patients looked at, a column a size."""
     frame = material.table("power_curve")
     if frame is None:
         return None
     labels = {name: material.labels_of(name) for name in material.study.protocols}
-    rows: list[list[Entry | str]] = [
-        [
-            row["protocol"],
-            row["scenario"],
-            row["estimand"],
-            labels[row["protocol"]].get(row["arm"], row["arm"]),
-            Entry(number(row["n"], 0), row["n"]),
-            SUCCESS[row["metric"]],
-            _metric(row),
-        ]
-        for row in rows_of(frame)
-    ]
-    header = ["protocol", "scenario", "estimand", "arm", "patients in all", "success is", "success"]
-    return grid("Success by number of patients (Monte Carlo error in brackets)", header, rows)
+    totals = sorted(set(frame["n"]))
+    rows: list[list[Entry | str]] = []
+    for _, group in frame.groupby(["protocol", "scenario", "estimand", "arm"], sort=False):
+        found = {row["n"]: row for row in rows_of(group)}
+        first = next(iter(found.values()))
+        arm = labels[first["protocol"]].get(first["arm"], first["arm"])
+        names = [first["protocol"], first["scenario"], first["estimand"], arm, SUCCESS[first["metric"]]]
+        rows.append([*names, *(_metric(found[n]) if n in found else Entry(NONE) for n in totals)])
+    header = ["protocol", "scenario", "estimand", "arm", "success is", *(f"n = {n}" for n in totals)]
+    return grid("Success by number of patients in all (Monte Carlo error in brackets)", header, rows)

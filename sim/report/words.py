@@ -75,8 +75,8 @@ def answer(material: Material, summary: Summary, arm: ArmAnswer) -> str:
         control = next(other for other in summary.arms if other.name == material.control)
         endpoint = material.protocol.endpoints[first]
         said.append(
-            f"Of the patients on {arm.label}, {number(arm.responders[first].mean)} have {endpoint.words()}; "
-            f"on {control.label}, {number(control.responders[first].mean)}.".replace("%", " %")
+            f"{number(arm.responders[first].mean)} of the patients have {endpoint.words()} "
+            f"({number(control.responders[first].mean)} on {control.label}).".replace("%", " %")
         )
     if arm.effect is not None:
         said.append(f"The effect on the primary outcome is {arm.effect.words()}.")
@@ -88,9 +88,22 @@ def answer(material: Material, summary: Summary, arm: ArmAnswer) -> str:
     return " ".join(said)
 
 
+def lead(summary: Summary) -> str:
+    """Say in one sentence which arms reach which goal; empty where no size was looked for."""
+    said = []
+    for target, goal in summary.goals.items():
+        reached = [
+            arm.label
+            for arm in summary.arms
+            if target in arm.sizes and arm.sizes[target].patients is not None
+        ]
+        said.append(f"{target} {goal:g} is reached for {joined(reached) if reached else 'no treatment'}")
+    return f"Within the sizes looked at, {'; '.join(said)}." if said else ""
+
+
 def _size_sentence(target: str, goal: float, size: Size) -> str:
     if size.patients is None:
-        return f"{target.capitalize()} {goal:g} is not reached ({size.reason})."
+        return f"{target.capitalize()} {goal:g} is not reached: {size.reason}."
     reason = f" ({size.reason})" if size.reason else ""
     return f"{target.capitalize()} {goal:g} takes {number(size.patients, 0)} patients per arm{reason}."
 
@@ -112,7 +125,7 @@ def summary_table(results: Results) -> str:
     parts = [
         fill(f"**{question(material)}** {basis(material, summary)}", WIDTH),
         _responders(material, summary, notes),
-        f"Share of the randomised at week {material.protocol.primary_week:g} (where 95 % of the trials fall).",
+        f"Share of the randomised at week {material.protocol.primary_week:g} (where 95 % of trials fall).",
         _effects(material, summary, notes),
         fill(f"Effect: {effect_words(material)}", WIDTH),
         fill(size_explanation(material), WIDTH) if summary.goals else "",
