@@ -63,11 +63,18 @@ class Estimand(Part):
         non-response. Hypothetical: what was seen after stopping is set to nan, not used.
         """
         value = endpoint.value(data.baseline, data.score[:, :, data.visit(self.visit)])
+        return self._after_events(value, data.stopped, self.visit)
+
+    def course(self, data: TrialData, endpoint: Endpoint) -> Floats:
+        """Value of the variable at every follow-up visit, (patient, replicate, visit), by the same rules."""
+        value = endpoint.value(data.baseline[:, :, None], data.score)
+        return self._after_events(value, data.stopped[:, :, None], data.weeks)
+
+    def _after_events(self, value: Floats, stopped: Floats, week: float | Floats) -> Floats:
         strategy = self.intercurrent_events.discontinuation
         if strategy == "treatment_policy":
             return value
-        stopped = data.stopped < self.visit
-        return np.where(stopped, 0.0 if strategy == "composite" else np.nan, value)
+        return np.where(stopped < week, 0.0 if strategy == "composite" else np.nan, value)
 
     def words(self, endpoint: Endpoint) -> str:
         """Say the estimand in words."""
@@ -95,6 +102,8 @@ class Observations:
         Number of arms in the trial.
     data
         Where the values come from; knows the sample sizes.
+    estimand, endpoint
+        What the value is, for analyses that use other visits too.
     """
 
     value: Floats
@@ -104,3 +113,15 @@ class Observations:
     to: int
     arms: int
     data: TrialData
+    estimand: Estimand
+    endpoint: Endpoint
+
+    @property
+    def course(self) -> Floats:
+        """The variable at every follow-up visit, (patient, replicate, visit)."""
+        return self.estimand.course(self.data, self.endpoint)
+
+    @property
+    def visit(self) -> int:
+        """Position of the estimand's visit among the follow-up visits."""
+        return self.data.visit(self.estimand.visit)

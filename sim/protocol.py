@@ -109,9 +109,9 @@ class Protocol(Part):
         name = look.analysis.estimand
         if name not in self.estimands:
             raise wrong(f"looks[{place}].analysis.estimand: unknown estimand '{name}':{suggest(name, self.estimands)}")
-        binary = self.estimands[name].summary == "risk_difference"
-        if binary and look.analysis.kind == "ancova":  # type: ignore[attr-defined]
-            raise wrong(f"looks[{place}].analysis.kind: ancova needs a mean_difference, '{name}' is a risk_difference")
+        needed, given = look.analysis.summary, self.estimands[name].summary
+        if needed not in (None, given):
+            raise wrong(f"looks[{place}].analysis.kind: this analysis needs a {needed}, '{name}' is a {given}")
 
     @property
     def pain(self) -> Score:

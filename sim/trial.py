@@ -126,6 +126,8 @@ def analyse(protocol: Protocol, look: Look, data: TrialData) -> Finding:
         to=protocol.position(estimand.contrast.to),
         arms=len(protocol.arms),
         data=data,
+        estimand=estimand,
+        endpoint=endpoint,
     )
     estimate = look.analysis.estimate(observed)
     success = look.rule.success(estimate, endpoint.better)

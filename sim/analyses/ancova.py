@@ -1,6 +1,6 @@
 """Analysis of covariance at one visit."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -18,6 +18,7 @@ class Ancova(Analysis):
     """
 
     kind: Literal["ancova"] = "ancova"
+    summary: ClassVar[str | None] = "mean_difference"
 
     def estimate(self, observed: Observations) -> Estimate:
         """Estimate from sums of the observed patients."""
@@ -41,7 +42,8 @@ def _moments(observed: Observations, mine: Floats, x: Floats, y: Floats) -> tupl
     mx, my = mine * x, mine * y
     with np.errstate(divide="ignore", invalid="ignore"):
         n, sx, sy = total(mine), total(mx), total(my)
-        squares = np.stack([total(mx * x) - sx * sx / n, total(mx * y) - sx * sy / n, total(my * y) - sy * sy / n])
+        xx, xy, yy = total(mx * x), total(mx * y), total(my * y)
+        squares = np.stack([xx - sx * sx / n, xy - sx * sy / n, yy - sy * sy / n])
         return n, np.stack([sx / n, sy / n]), squares
 
 

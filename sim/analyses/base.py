@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
+from sim.analyses.data_set import DataSet, Result
+from sim.core.errors import InputError
 from sim.core.parts import Family
 from sim.estimand import Observations
 
@@ -57,12 +59,18 @@ class Analysis(Family):
     """A statistical analysis of one estimand, batched over replicates and sample sizes."""
 
     home: ClassVar[str] = "sim.analyses"
+    summary: ClassVar[str | None] = None
+    """The only summary of an estimand that this analysis estimates; None: any."""
 
     estimand: str
 
     def estimate(self, observed: Observations) -> Estimate:
         """Estimate the contrast of each compared arm with the control."""
         raise NotImplementedError
+
+    def analyse(self, data: DataSet) -> Result:
+        """Analyse one real data set by the same rules and tabulate the estimates."""
+        raise InputError(f"kind {type(self).__name__}: this analysis cannot be run on a data set")
 
     def words(self) -> str:
         """Say the analysis in words."""

@@ -1,6 +1,6 @@
 """Difference between two shares of responders."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from scipy.special import ndtri
@@ -19,6 +19,7 @@ class ResponderDifference(Analysis):
     """
 
     kind: Literal["responder_difference"] = "responder_difference"
+    summary: ClassVar[str | None] = "risk_difference"
     missing: Literal["non_response", "complete_case"] = "non_response"
     interval: Literal["newcombe", "wald"] = "newcombe"
 
