@@ -30,7 +30,7 @@ def to_tree(mixture: Mixture) -> dict[str, Any]:
         "link": ["identity"],
     }
     if isinstance(mixture, NormalMixture) and mixture.sigma is not None:
-        meta["sigma"] = [mixture.sigma]
+        meta["sigma"] = [float(mixture.sigma)]
     meta |= {"class": [name, "mix"], "likelihood": [LIKELIHOODS[name]]}
     return {"meta": meta, "comp": [row.tolist() for row in rows]}
 
