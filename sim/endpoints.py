@@ -42,6 +42,39 @@ def clipped_mean(mean: Any, sd: Any, bounds: tuple[float, float], cdf: Callable[
     return low + (mean - low) * inside + (high - low) * (1 - cdf(b)) + sd * (pdf(a) - pdf(b))
 
 
+def clipped_sd(mean: Any, sd: Any, bounds: tuple[float, float]) -> Any:
+    """SD of a normal variable clipped to a scale: the SD that a trial reports.
+
+    Parameters as in ``clipped_mean``; the second moment is the two-limit Tobit's (same source).
+    """
+    low, high = bounds
+    a, b = (low - mean) / sd, (high - mean) / sd
+    square = (
+        low**2 * ndtr(a)
+        + high**2 * ndtr(-b)
+        + (mean**2 + sd**2) * (ndtr(b) - ndtr(a))
+        + sd * ((mean + low) * _density(a) - (mean + high) * _density(b))
+    )
+    return np.sqrt(np.maximum(square - clipped_mean(mean, sd, bounds) ** 2, 0.0))
+
+
+def latent_moments(mean: float, sd: float, bounds: tuple[float, float]) -> tuple[float, float]:
+    """Mean and SD of the latent normal whose clipped scores have a reported mean and SD.
+
+    Returns the reported pair itself where no normal has it (an SD too large for its mean on the scale).
+    """
+    from scipy.optimize import root
+
+    def miss(guess: Floats) -> Floats:
+        latent = guess[0], np.exp(guess[1])
+        return np.array([clipped_mean(*latent, bounds) - mean, clipped_sd(*latent, bounds) - sd])
+
+    found = root(miss, np.array([mean, np.log(sd)]), method="hybr")
+    if not found.success or abs(found.x[1] - np.log(sd)) > 1:
+        return mean, sd
+    return float(found.x[0]), float(np.exp(found.x[1]))
+
+
 class Scale(Part):
     """Scores that an instrument can take: from ``low`` to ``high`` by ``step``, in points."""
 

@@ -178,7 +178,8 @@ class Scenario(Part):
         if self.null:
             control = next(iter(protocol.estimands.values())).contrast.to
             names = [protocol.arms[protocol.position(control)].treatment] * len(names)
-        return tuple(self.treatments[name].levels(f"treatments.{name}", read) for name in names)
+        until = protocol.primary_week
+        return tuple(self.treatments[name].levels(f"treatments.{name}", read, until) for name in names)
 
     def _pain_levels(self, score: Score, read: Read) -> PainLevels:
         pain = self.population.pain

@@ -51,21 +51,25 @@ class Treatment(Part):
 
     label: str
     effect: Effect
-    weeks: Positive | None = Field(None, description="length; without it, treated until the last visit")
+    weeks: Positive | None = Field(None, description="length; without it, treated until the primary visit")
     sessions: int | None = Field(None, ge=0)
     discontinuation: Discontinuation = Discontinuation()
     withdrawal: Positive | None = Field(None, description="weekly hazard of leaving the study for other reasons")
     note: str | None = None
 
-    def levels(self, name: str, read: Read) -> "TreatmentLevels":
-        """Give every claim of the treatment its value in each replicate of the block."""
+    def levels(self, name: str, read: Read, until: float) -> "TreatmentLevels":
+        """Give every claim of the treatment its value in each replicate of the block.
+
+        A treatment without a length of its own goes on until the week ``until``.
+        """
         zero = np.zeros(BLOCK_SIZE)
+        weeks = read(f"{name}.weeks", self.weeks) if self.weeks else zero + until
         stop = self.discontinuation
         event, pain = stop.adverse_event, stop.inefficacy
         path = f"{name}.discontinuation"
         return TreatmentLevels(
-            effect=self.effect.course(f"{name}.effect", read),
-            weeks=read(f"{name}.weeks", self.weeks) if self.weeks else zero + np.inf,
+            effect=self.effect.course(f"{name}.effect", read, weeks),
+            weeks=weeks,
             event_early=read(f"{path}.adverse_event.early", event.early) if event else zero,
             early_weeks=read(f"{path}.adverse_event.early_weeks", event.early_weeks) if event else zero,
             event_later=read(f"{path}.adverse_event.later", event.later) if event else zero,

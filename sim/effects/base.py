@@ -23,6 +23,14 @@ class Effect(Family):
 
     home: ClassVar[str] = "sim.effects"
 
-    def course(self, name: str, read: Read) -> Course:
-        """Give the effect its values for a block; ``name`` is the path of this part."""
+    def course(self, name: str, read: Read, length: Floats) -> Course:
+        """Give the effect its values for a block.
+
+        Parameters
+        ----------
+        name
+            Path of this part, which names the streams of its claims.
+        length
+            Planned length of the treatment, (replicate,), weeks.
+        """
         raise NotImplementedError

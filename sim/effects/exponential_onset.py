@@ -11,8 +11,9 @@ from sim.effects.base import Course, Effect, Floats
 class ExponentialOnset(Effect):
     """Exponential onset and offset, the shape that the synthesis fits.
 
-    At week t of a treatment that stopped at week s:
-    plateau × (1 − 2^(−min(t, s) / half_weeks)) × 2^(−max(t − s, 0) / persistence_half_weeks).
+    At week t of a treatment planned for L weeks that stopped at week s ≤ L:
+    plateau × r(min(t, s)) / r(L) × 2^(−max(t − s, 0) / persistence_half_weeks), r(t) = 1 − 2^(−t / half_weeks).
+    A completed course, however short, has its whole effect (``plateau``) at its end.
     The exponential approach to a plateau is the usual time course of model-based meta-analysis
     (Pedder et al. 2019, doi:10.1002/jrsm.1351).
     """
@@ -22,15 +23,17 @@ class ExponentialOnset(Effect):
     half_weeks: Positive
     persistence_half_weeks: Positive
 
-    def course(self, name: str, read: Read) -> Course:
+    def course(self, name: str, read: Read, length: Floats) -> Course:
         """Read the three claims for the block."""
         plateau = read(f"{name}.plateau", self.plateau)
         onset = read(f"{name}.half_weeks", self.half_weeks)
         offset = read(f"{name}.persistence_half_weeks", self.persistence_half_weeks)
 
+        whole = np.expm1(-np.log(2) * length / onset)
+
         def rise_and_fade(weeks: Any, stop: Any, replicate: Any) -> Floats:
             treated, after = np.minimum(weeks, stop), np.maximum(weeks - stop, 0.0)
-            rise = -np.expm1(-np.log(2) * treated / onset[replicate])
+            rise = np.expm1(-np.log(2) * treated / onset[replicate]) / whole[replicate]
             fade = np.exp2(-after / offset[replicate])
             return np.asarray(plateau[replicate] * rise * fade, dtype=np.float64)
 

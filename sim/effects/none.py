@@ -13,7 +13,7 @@ class NoEffect(Effect):
 
     kind: Literal["none"] = "none"
 
-    def course(self, name: str, read: Read) -> Course:
+    def course(self, name: str, read: Read, length: Floats) -> Course:
         """Return zero at any week."""
 
         def zero(weeks: Any, stop: Any, replicate: Any) -> Floats:

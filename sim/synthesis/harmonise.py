@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.special import ndtri, stdtrit
 
 from sim.core.errors import InputError
+from sim.endpoints import latent_moments
 from sim.evidence import Evidence
 from sim.synthesis.scales import BOUNDS, Floats, Spread, pooled_spread
 from sim.synthesis.screening import CHECK, Choices, once_each, require_known, screen_arms, screen_contrasts
@@ -97,8 +98,12 @@ def _arm_entries(rows: pd.DataFrame, spread: Spread, choices: Choices) -> pd.Dat
     root_n, kind = np.sqrt(rows["n"]), rows["dispersion"]
     choice = [kind == "se", kind == "ci95", kind == "sd"]
     se = np.select(choice, [printed, half / _quantile(rows["n"] - 1), printed / root_n], assumed / root_n)
-    latent = np.where(rows["form"] == "change", np.nan, np.where(kind == "sd", printed, assumed))
-    made: dict[str, Any] = {"value": value, "se": se, "sd": latent, "comparator": "", "k": 1.0}
+    made: dict[str, Any] = {"value": value, "se": se, "comparator": "", "k": 1.0}
+    made["sd"] = assumed.where(rows["form"] != "change")
+    given = (rows["form"] == "mean") & (kind == "sd")
+    made["sd"][given] = [
+        latent_moments(m, s, BOUNDS)[1] for m, s in zip(value[given], printed[given], strict=True)
+    ]
     basis = np.select(choice, ["se", "ci", "sd"], "pooled sd")
     return rows.assign(**made, se_from=basis)[ENTRY]
 

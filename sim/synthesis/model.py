@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
+import pytensor
 import pytensor.tensor as pt
 
 from sim.endpoints import clipped_mean
@@ -13,6 +14,11 @@ from sim.synthesis.question import NetworkQuestion
 from sim.synthesis.scales import BOUNDS
 
 LOG_2 = float(np.log(2))
+
+# numba takes its BLAS from SciPy; without this PyTensor looks for one for its C code, and warns
+pytensor.config.blas__ldflags = ""
+ENDLESS = 520.0
+"""Weeks that stand for a treatment without an end; infinity has no gradient."""
 
 
 def normal_cdf(z: Any) -> Any:
@@ -87,7 +93,10 @@ def _effects(config: NetworkQuestion, network: Network) -> Any:
 
 
 def _presence(config: NetworkQuestion, network: Network) -> Any:
-    """Share of the effect at each cell: rises during treatment, halves each persistence half-life after."""
+    """Share of the effect at each cell: rises to 1 at the end of treatment, then halves each half-life.
+
+    A completed course, however short, has its whole effect at its end.
+    """
     cells, end = network.cells, network.end[network.cells.study]
     rising = np.minimum(cells.week, end)
     since = np.maximum(cells.week - end, 0.0)
@@ -97,4 +106,6 @@ def _presence(config: NetworkQuestion, network: Network) -> Any:
     medians, widths = np.array([p.median for p in stated]), np.array([p.log_sd for p in stated])
     persistence = pm.Deterministic("persistence_half_weeks", medians * pt.exp(widths * z))
     half = persistence[network.class_of[network.arm_treatment[cells.arm]]]
-    return (1 - pt.exp(-LOG_2 * rising / onset)) * pt.exp(-LOG_2 * since / half)
+    whole = 1 - pt.exp(-LOG_2 * np.minimum(end, ENDLESS) / onset)
+    risen = (1 - pt.exp(-LOG_2 * rising / onset)) / whole
+    return risen * pt.exp(-LOG_2 * since / half)

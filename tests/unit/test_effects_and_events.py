@@ -26,7 +26,7 @@ def treatment(**tree) -> Treatment:
 
 
 def events(latent=None, **tree):
-    hazards = Hazards((treatment(**tree).levels("t", at_mean),))
+    hazards = Hazards((treatment(**tree).levels("t", at_mean, 12.0),))
     arm = np.zeros((N, BLOCK_SIZE), dtype=np.int64)
     latent = np.full((N, BLOCK_SIZE, len(WEEKS)), 5.0) if latent is None else latent
     return occur(latent, arm, WEEKS, hazards, Streams(2, 0))
@@ -36,14 +36,14 @@ def test_an_effect_rises_by_half_lives_and_fades_after_the_end():
     effect = ExponentialOnset(
         plateau=Assume(assume=-2, because="t"), half_weeks=Assume(assume=2, because="t"),
         persistence_half_weeks=Assume(assume=10, because="t"),
-    ).course("e", at_mean)
+    ).course("e", at_mean, np.full(BLOCK_SIZE, 4.0))
     everyone = np.arange(BLOCK_SIZE)
-    assert effect(0.0, np.inf, everyone) == pytest.approx(0)
-    assert effect(2.0, np.inf, everyone) == pytest.approx(-1)
-    assert effect(400.0, np.inf, everyone) == pytest.approx(-2)
-    assert effect(14.0, 4.0, everyone) == pytest.approx(-2 * 0.75 * 0.5)
-    assert effect(4.0, 4.0, everyone) == pytest.approx(effect(4.0, 9.0, everyone))
-    assert not NoEffect().course("e", at_mean)(WEEKS, np.inf, 0).any()
+    assert effect(0.0, 4.0, everyone) == pytest.approx(0)
+    assert effect(2.0, 4.0, everyone) == pytest.approx(-2 * 0.5 / 0.75)
+    assert effect(4.0, 4.0, everyone) == pytest.approx(-2)
+    assert effect(14.0, 4.0, everyone) == pytest.approx(-2 * 0.5)
+    assert effect(12.0, 2.0, everyone) == pytest.approx(-2 * 0.5 / 0.75 * 0.5)
+    assert not NoEffect().course("e", at_mean, np.full(BLOCK_SIZE, 4.0))(WEEKS, 4.0, 0).any()
 
 
 @pytest.mark.parametrize("week", [2.0, 4.0, 9.0])

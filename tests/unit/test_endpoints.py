@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from sim.endpoints import Responder, Scale, Score, State, clipped_mean
+from sim.endpoints import Responder, Scale, Score, State, clipped_mean, clipped_sd, latent_moments
 
 means = st.floats(-5, 15)
 sds = st.floats(0.2, 5)
@@ -44,3 +44,20 @@ def test_responders_count_from_their_own_baseline():
     )
     assert np.array_equal(State(at_most=1).value(baseline, np.array([1, 2, 0, 1, np.nan])), [1, 0, 1, 1, np.nan], equal_nan=True)
     assert np.array_equal(Score().value(baseline, score), score, equal_nan=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(means, sds)
+def test_the_clipped_sd_is_its_integral(mean, sd):
+    density = stats.norm(mean, sd)
+    middle = clipped_mean(mean, sd, (0.0, 10.0))
+    inside, _ = integrate.quad(lambda x: (x - middle) ** 2 * density.pdf(x), 0, 10, epsabs=1e-12, limit=200)
+    expected = inside + middle**2 * density.cdf(0) + (10 - middle) ** 2 * density.sf(10)
+    assert clipped_sd(mean, sd, (0.0, 10.0)) == pytest.approx(np.sqrt(expected), abs=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(0.5, 9.5), st.floats(0.8, 3))
+def test_the_latent_of_reported_moments_gives_them_back(mean, sd):
+    shown = clipped_mean(mean, sd, (0.0, 10.0)), clipped_sd(mean, sd, (0.0, 10.0))
+    assert latent_moments(*shown, (0.0, 10.0)) == pytest.approx((mean, sd), abs=1e-5)
