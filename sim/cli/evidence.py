@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from sim.cli.console import out, print_json
@@ -149,7 +150,7 @@ def _show(frame: "pd.DataFrame", title: str) -> None:
         table.add_column(column, no_wrap=column not in ("citation", "label"), overflow="fold")
     for row in records:
         table.add_row(*(_text(row[column]) for column in columns))
-    out.print(table, width=max(out.width, WIDTH))
+    Console(width=max(out.width, WIDTH), highlight=False).print(table, soft_wrap=False)
 
 
 def _text(value: Any) -> str:

@@ -112,7 +112,6 @@ class NetworkQuestion(Synthesis):
 
     stage: Literal["acute", "subacute", "chronic"]
     reference: str = "placebo"
-    report_week: Positive
     provenance: tuple[Literal["checked", "derived", "unverified"], ...] = ("checked", "derived")
     evidence: EvidenceUse = EvidenceUse()
     include: tuple[Admission, ...] = ()

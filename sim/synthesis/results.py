@@ -90,22 +90,21 @@ def _interval(values: Any) -> dict[str, float]:
 
 
 def _write_tables(config: NetworkQuestion, draws: Arrays, folder: Path) -> None:
-    harmonised, week = config.harmonised, config.report_week
-    effects = effects_table(draws, harmonised.entries, week)
+    harmonised = config.harmonised
+    effects = effects_table(draws, harmonised.entries)
     tables = {
         "effects": effects,
         "entries": harmonised.entries,
         "exclusions": harmonised.exclusions,
-        "check": check_table(draws, harmonised, week),
+        "check": check_table(draws, harmonised),
         "sources": sources_table(config.tables.studies, harmonised.entries),
     }
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
     (folder / "figures").mkdir()
-    rise = 1 - 2 ** (-week / draws["effect_half_weeks"])
-    low, high = np.quantile(draws["effect_new"] * rise[:, None], INTERVAL, axis=0)
+    low, high = np.quantile(draws["effect_new"], INTERVAL, axis=0)
     predictive = pd.DataFrame({"treatment": draws["treatments"], "low": low, "high": high})
-    draw_forest(effects, predictive, week, folder / "figures" / "forest.png")
+    draw_forest(effects, predictive, folder / "figures" / "forest.png")
     draw_network(effects, harmonised.entries, folder / "figures" / "network.png")
 
 

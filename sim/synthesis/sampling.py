@@ -1,6 +1,5 @@
 """Draw from the posterior, and refuse draws that cannot be trusted."""
 
-import warnings
 from typing import Any
 
 import arviz as az
@@ -21,10 +20,7 @@ NAMED = (
 
 def sample(model: pm.Model, sampling: Sampling, seed: int, progress: bool) -> Any:
     """Posterior draws by NUTS (nutpie, numba backend) as ArviZ ``InferenceData``."""
-    with warnings.catch_warnings():
-        # numba brings its own BLAS through SciPy; PyTensor warns that its C code has none
-        warnings.filterwarnings("ignore", message="PyTensor could not link to a BLAS")
-        compiled = nutpie.compile_pymc_model(model, backend="numba")
+    compiled = nutpie.compile_pymc_model(model, backend="numba")
     return nutpie.sample(
         compiled,
         draws=sampling.draws,

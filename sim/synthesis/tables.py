@@ -34,16 +34,15 @@ def _names(entries: pd.DataFrame, treatment: str) -> pd.Series:
     return named
 
 
-def effects_table(draws: Arrays, entries: pd.DataFrame, week: float) -> pd.DataFrame:
-    """Effect of each treatment on the latent scale against the reference at ``week``, during treatment.
+def effects_table(draws: Arrays, entries: pd.DataFrame) -> pd.DataFrame:
+    """Effect of each treatment on the latent scale against the reference, at the end of its course.
 
     ``trials`` and ``patients`` count those that inform the treatment (a review counts its trials where it
     prints them; patients of contrasts are those of both sides).
     """
-    rise = 1 - 2 ** (-week / draws["effect_half_weeks"])
     rows = []
     for k, treatment in enumerate(draws["treatments"]):
-        value = draws["effect"][:, k] * rise
+        value = draws["effect"][:, k]
         low, high = np.quantile(value, INTERVAL)
         rows.append(
             {
@@ -74,31 +73,29 @@ def _patients(entries: pd.DataFrame, treatment: str) -> int:
     return round(arms + pairs)
 
 
-def check_table(draws: Arrays, harmonised: Harmonised, week: float) -> pd.DataFrame:
+def check_table(draws: Arrays, harmonised: Harmonised) -> pd.DataFrame:
     """Pooled results that stayed out beside what the fit says; ``z`` near 0 is agreement.
 
-    The fit's difference is that of the plateaus at the row's week (``week`` where it prints none), with the
+    The fit's difference is that at the end of a course, and on the latent scale, with the
     between-trial SD of a new trial left out: both are means over trials.
     """
     rows = []
     for row in harmonised.checks.to_dict("records"):
-        seen = week if np.isnan(row["weeks"]) else row["weeks"]
-        made = _fitted_difference(draws, (row["treatment"], row["comparator"]), seen)
+        made = _fitted_difference(draws, (row["treatment"], row["comparator"]))
         z = (row["value"] - made[0]) / np.hypot(row["se"], made[1])
         told = {key: row[key] for key in ("study_id", "treatment", "comparator")}
-        reported = {"weeks": seen, "reported": row["value"], "se": row["se"]}
+        reported = {"weeks": row["weeks"], "reported": row["value"], "se": row["se"]}
         rows.append({**told, **reported, "fit": made[0], "fit_sd": made[1], "z": z, "note": row["note"]})
     return pd.DataFrame(rows)
 
 
-def _fitted_difference(draws: Arrays, pair: tuple[str, str], week: float) -> tuple[float, float]:
+def _fitted_difference(draws: Arrays, pair: tuple[str, str]) -> tuple[float, float]:
     """Mean and SD of the difference of two treatments; nan where the network has not both."""
     names = [str(t) for t in draws["treatments"]]
     if not set(pair) <= set(names):
         return np.nan, np.nan
-    rise = 1 - 2 ** (-week / draws["effect_half_weeks"])
     first, second = (draws["effect"][:, names.index(name)] for name in pair)
-    value = (first - second) * rise
+    value = first - second
     return float(value.mean()), float(value.std(ddof=1))
 
 

@@ -16,11 +16,12 @@ STUDY = {"study_id": "new1", "citation": "New 2026", "stage": "chronic", "source
          "provenance": "checked"}  # fmt: skip
 ARM = {"study_id": "new1", "arm_id": "a", "treatment": "nsaid", "source_url": "https://example.org",
        "provenance": "checked"}  # fmt: skip
-OUTCOME = {"study_id": "new1", "arm_id": "a", "outcome": "pain", "scale": "NRS", "scale_min": "0", "scale_max": "10",
+OUTCOME = {"study_id": "new1", "arm_id": "a", "outcome": "pain", "scale": "NRS", "scale_min": "0",
+           "scale_max": "10",
            "weeks": "4", "statistic": "mean", "value": "3", "dispersion": "sd", "disp_value": "2", "n": "50",
            "source_url": "https://example.org", "provenance": "checked"}  # fmt: skip
-CONTRAST = {"study_id": "new1", "treatment": "nsaid", "comparator": "placebo", "outcome": "pain", "scale": "NRS",
-            "weeks": "4", "measure": "MD", "estimate": "-0.5", "ci_low": "-1", "ci_high": "0",
+CONTRAST = {"study_id": "new1", "treatment": "nsaid", "comparator": "placebo", "outcome": "pain",
+            "scale": "NRS", "weeks": "4", "measure": "MD", "estimate": "-0.5", "ci_low": "-1", "ci_high": "0",
             "favours_when": "negative", "role": "fit", "source_url": "https://example.org",
             "provenance": "checked"}  # fmt: skip
 GOOD = {"studies": STUDY, "arms": ARM, "outcomes": OUTCOME, "contrasts": CONTRAST}
@@ -63,13 +64,21 @@ def test_a_folder_adds_rows(tmp_path: Path) -> None:
         ("outcomes", {"value": "11"}, "value"),
         ("outcomes", {"value": ""}, "value"),
         ("outcomes", {"statistic": "mean_change", "value": "-11"}, "value"),
-        ("outcomes", {"statistic": "percent", "value": "101", "dispersion": "none", "disp_value": ""}, "value"),
+        (
+            "outcomes",
+            {"statistic": "percent", "value": "101", "dispersion": "none", "disp_value": ""},
+            "value",
+        ),
         ("outcomes", {"statistic": "count", "value": "51", "dispersion": "none", "disp_value": ""}, "value"),
         ("outcomes", {"statistic": "count", "value": "2.5", "dispersion": "none", "disp_value": ""}, "value"),
         ("outcomes", {"disp_value": "4.7"}, "disp_value"),
         ("outcomes", {"disp_value": ""}, "disp_value"),
         ("outcomes", {"dispersion": "none"}, "dispersion"),
-        ("outcomes", {"dispersion": "ci95", "disp_value": "", "disp_low": "3.5", "disp_high": "4"}, "disp_low"),
+        (
+            "outcomes",
+            {"dispersion": "ci95", "disp_value": "", "disp_low": "3.5", "disp_high": "4"},
+            "disp_low",
+        ),
         ("outcomes", {"n": "-1"}, "n"),
         ("outcomes", {"scale_max": "-1"}, "scale_max"),
         ("contrasts", {"measure": "ARR"}, "measure"),
@@ -83,7 +92,9 @@ def test_a_folder_adds_rows(tmp_path: Path) -> None:
 def test_a_bad_cell_is_named(tmp_path: Path, table: str, change: dict[str, str], column: str) -> None:
     with pytest.raises(InputError) as caught:
         load_evidence(write(tmp_path, **{table: change}))
-    assert any(f"{table}.csv: row 2: {column}:" in line for line in caught.value.problems), caught.value.problems
+    assert any(f"{table}.csv: row 2: {column}:" in line for line in caught.value.problems), (
+        caught.value.problems
+    )
 
 
 def test_the_largest_possible_sd_is_allowed_and_more_is_not(tmp_path: Path) -> None:

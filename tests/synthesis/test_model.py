@@ -1,0 +1,182 @@
+"""The PyMC model against slow plain twins, and a fit that finds a known truth."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from scipy.stats import multivariate_normal
+
+from sim.core.errors import RunError
+from sim.endpoints import clipped_mean
+from sim.synthesis.draws import Labels, joint_draws
+from sim.synthesis.model import build_model, observed_mean
+from sim.synthesis.network import Network, covariance
+from sim.synthesis.results import require_convergence
+from sim.synthesis.sampling import diagnose, sample
+from sim.synthesis.scales import BOUNDS
+from tests.synthesis.small_network import Truth, latent, network, plan, question, rows, seen
+
+TRUTH = Truth(
+    effect={"placebo": 0.0, "nsaid": -0.8, "exercise": -1.2},
+    response=1.5,
+    response_half=2.5,
+    effect_half=3.0,
+    persistence=10.0,
+    study_baseline=(6.0, 5.5, 6.5, 5.8, 6.2),
+    study_response=(1.2, 1.8, 1.4, 1.6, 1.5),
+    end=12.0,
+)
+ARMS = [["placebo", "nsaid"]] * 2 + [["placebo", "exercise"]] * 2 + [["placebo", "nsaid", "exercise"]]
+TRIALS = len(ARMS)
+WEEKS = [0.0, 2.0, 6.0, 12.0, 24.0]
+
+
+@cache
+def pytensor_mean() -> Any:
+    mean, sd = pt.dscalars("mean", "sd")
+    return pytensor.function([mean, sd], observed_mean(mean, sd), mode="FAST_COMPILE")
+
+
+@given(mean=some.floats(-5, 15), sd=some.floats(0.1, 6))
+@settings(max_examples=60, deadline=None)
+def test_numpy_and_pytensor_see_the_same_mean(mean: float, sd: float) -> None:
+    assert float(pytensor_mean()(mean, sd)) == pytest.approx(clipped_mean(mean, sd, BOUNDS), abs=1e-10)
+
+
+def observed(seed: int | None) -> pd.DataFrame:
+    """The trials; with a seed, with their sampling error."""
+    entries = pd.concat([rows(i, arms, WEEKS) for i, arms in enumerate(ARMS)], ignore_index=True)
+    means = [
+        seen(latent(TRUTH, int(r["study_id"][1:]), r["treatment"], r["weeks"]))
+        for r in entries.to_dict("records")
+    ]
+    error = np.zeros(len(means))
+    if seed is not None:
+        rng = np.random.default_rng(seed)
+        error = np.linalg.cholesky(covariance(entries, plan(TRUTH.end, TRIALS))) @ rng.standard_normal(
+            len(means)
+        )
+    return entries.assign(value=np.array(means) + error)
+
+
+def at_truth(model: Any, made: Network) -> dict[str, Any]:
+    """Values of the model's free variables at the truth (study effects equal to their treatment's)."""
+    priors = question().priors
+    effects = np.array([TRUTH.effect[t] for t in made.treatments])
+    log = {"tau_response": 0.3, "tau_effect": 0.3, "omega": 0.3, "response_half_weeks": TRUTH.response_half,
+           "effect_half_weeks": TRUTH.effect_half}  # fmt: skip
+    point = {
+        f"{k}_z": np.log(v / getattr(priors, k).median) / getattr(priors, k).log_sd for k, v in log.items()
+    }
+    by_class = np.zeros(len(made.classes))
+    by_class[made.class_of] = effects
+    point |= {
+        "baseline_z": np.array(TRUTH.study_baseline) - 6.0,
+        "response": 1.5,
+        "response_z": (np.array(TRUTH.study_response) - 1.5) / 0.3,
+        "class_z": by_class,
+        "treatment_z": np.zeros(len(made.treatments) - 1),
+        "arm_z": np.zeros(int((made.arm_treatment != made.reference).sum())),
+        "persistence_z": np.full(len(made.classes), np.log(TRUTH.persistence / 3) / 0.7),
+    }
+    assert set(point) == {v.name for v in model.free_RVs}
+    return point
+
+
+def test_likelihood_equals_a_plain_multivariate_normal() -> None:
+    """Twin: latent means by loops, clipping by quadrature, density by SciPy with the covariance itself."""
+    entries = observed(seed=3)
+    made = network(entries, TRUTH.end)
+    model = build_model(question(), made)
+    found = float(model.compile_logp(model.observed_RVs, mode="FAST_COMPILE")(at_truth(model, made)))
+    means = observed(seed=None)["value"].to_numpy()
+    sigma = covariance(entries, plan(TRUTH.end, TRIALS))
+    plain = multivariate_normal(means, sigma).logpdf(entries["value"].to_numpy())
+    # the model's density is that of the whitened values: it lacks log |L|
+    assert found == pytest.approx(plain + 0.5 * np.linalg.slogdet(sigma)[1], abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> tuple[Network, Any]:
+    made = network(observed(seed=11), TRUTH.end)
+    config = question()
+    return made, sample(build_model(config, made), config.sampling, seed=5, progress=False)
+
+
+def test_a_known_truth_is_found(fitted: tuple[Network, Any]) -> None:
+    """Each within 5 posterior SDs, which are small enough to show the fault beside it."""
+    made, posterior = fitted
+    data = posterior.posterior
+    effects = {t: np.asarray(data["effect"])[..., made.treatments.index(t)] for t in ("nsaid", "exercise")}
+    faults = [
+        (effects["nsaid"], -0.8, 2.4),  # a lost sign shows as 1.6 and more
+        (effects["exercise"], -1.2, 2.4),
+        (np.asarray(data["response"]), 1.5, 3.0),
+        (np.log(data["effect_half_weeks"]), np.log(3.0), np.log(24.0)),
+        (np.log(data["response_half_weeks"]), np.log(2.5), np.log(8.0)),
+    ]
+    for draws, truth, fault in faults:
+        mean, sd = float(np.mean(draws)), float(np.std(draws))
+        assert 8 * sd < fault, "the posterior is too wide to show this fault"
+        assert abs(mean - truth) < 5 * sd
+
+
+def test_draws_have_the_shapes_and_moments_that_the_simulator_expects(fitted: tuple[Network, Any]) -> None:
+    made, posterior = fitted
+    draws = joint_draws(posterior, made, Labels("abc", ("direct",) * 3, seed=1))
+    size = draws["effect"].shape[0]
+    assert size == 4000
+    assert draws["effect"].shape == draws["effect_new"].shape == (size, 3)
+    assert draws["class_new"].shape == draws["persistence_half_weeks"].shape == (size, 3)
+    assert draws["study_response"].shape == draws["study_baseline"].shape == (size, TRIALS)
+    assert draws["study_effect"].shape == (size, len(draws["study_arm_study"])) == (size, 11)
+    assert all(a.dtype == np.float64 for a in draws.values() if a.ndim and a.dtype.kind == "f")
+    assert (draws["effect"][:, 0] == 0).all()
+    assert (draws["effect_new"][:, 0] == 0).all()
+    tau = np.asarray(posterior.posterior["tau_effect"]).ravel()
+    z = (draws["effect_new"] - draws["effect"])[:, 1:] / tau[:, None]
+    assert abs(z.mean()) < 5 / np.sqrt(z.size)
+    assert abs(z.var() - 1) < 5 * np.sqrt(2 / z.size)
+
+
+def test_more_than_4000_draws_are_thinned(fitted: tuple[Network, Any]) -> None:
+    made, posterior = fitted
+    data = posterior.posterior
+    longer = posterior.copy()
+    longer.posterior = data.isel(draw=np.tile(np.arange(data.sizes["draw"]), 4)).assign_coords(
+        draw=np.arange(4 * data.sizes["draw"])
+    )
+    assert joint_draws(longer, made, Labels("abc", ("direct",) * 3, 1))["response"].shape == (4000,)
+
+
+def test_chains_that_disagree_are_refused_by_name(fitted: tuple[Network, Any]) -> None:
+    _, posterior = fitted
+    assert "response" not in diagnose(posterior)["failed"]
+    broken = posterior.copy()
+    shifted = broken.posterior.copy(deep=True)
+    shifted["response"][0] += 3.0
+    broken.posterior = shifted
+    told = diagnose(broken)
+    assert "response" in told["failed"]
+    with pytest.raises(RunError, match=r"bulk ESS < 400 in .*response"):
+        require_convergence(told)
+
+
+def test_a_divergence_is_refused(fitted: tuple[Network, Any]) -> None:
+    _, posterior = fitted
+    broken = posterior.copy()
+    stats = broken.sample_stats.copy(deep=True)
+    stats["diverging"][:] = False
+    stats["diverging"][0, 0] = True
+    broken.sample_stats = stats
+    told = diagnose(broken)
+    assert told["divergences"] == 1
+    assert not told["converged"]
+    with pytest.raises(RunError, match="1 divergences"):
+        require_convergence(told)
