@@ -23,7 +23,7 @@ def options(
 
 def _register() -> None:
     """Give the app its commands; each module is imported only when the command line starts."""
-    from sim.cli import boundaries, evidence, fit, run, size, studies
+    from sim.cli import analyse, boundaries, evidence, fit, run, size, studies
 
     app.command("run")(run.study_run)
     app.command()(studies.check)
@@ -32,6 +32,7 @@ def _register() -> None:
     app.add_typer(evidence.app, name="evidence")
     app.command()(fit.fit)
     app.command()(boundaries.boundaries)
+    app.command()(analyse.analyse)
 
 
 def main(arguments: list[str] | None = None) -> None:
