@@ -5,6 +5,10 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from sim.analyses.base import Analysis, Estimate, Floats
+from sim.analyses.data_set import DataSet, Result, Row, difference_name, mean_name
+from sim.analyses.linear_model import Errors, LinearFit, least_squares
+from sim.analyses.moments import Measurements
+from sim.core.errors import RunError
 from sim.estimand import Observations
 
 
@@ -14,14 +18,19 @@ class Ancova(Analysis):
     Ordinary least squares in closed form from sums by arm: slope = Sxy / Sxx pooled within arms,
     difference = (ȳ₁ − ȳ₀) − slope (x̄₁ − x̄₀), its variance s² [1/n₁ + 1/n₀ + (x̄₁ − x̄₀)² / Sxx] on
     N − arms − 1 degrees of freedom (Senn 2006, doi:10.1002/sim.2682). Patients without the outcome
-    are left out, which is valid when outcomes are missing at random given baseline and arm.
+    are left out, which is valid when outcomes are missing at random given baseline and arm. With
+    robust ``errors`` (HC0 to HC3) and on real data, with further covariates, the same model is fitted
+    by general least squares.
     """
 
     kind: Literal["ancova"] = "ancova"
     summary: ClassVar[str | None] = "mean_difference"
+    errors: Errors = "classical"
 
     def estimate(self, observed: Observations) -> Estimate:
         """Estimate from sums of the observed patients."""
+        if self.errors != "classical":
+            return self._robust(observed)
         seen = ~np.isnan(observed.value)
         centre = 5.0
         y = np.where(seen, observed.value - centre, 0.0)
@@ -31,9 +40,49 @@ class Ancova(Analysis):
         n, means, squares = (np.stack(part) for part in zip(*moments, strict=True))
         return _contrasts(observed, n, (means[:, 0], means[:, 1]), squares.sum(axis=0))
 
+    def _robust(self, observed: Observations) -> Estimate:
+        arms = [arm for arm in range(observed.arms) if arm != observed.to]
+        indicators = [(observed.arm == arm).astype(np.float64) for arm in arms]
+        columns = (np.ones_like(observed.baseline), *indicators, observed.baseline)
+        measured = Measurements(columns, observed.value[:, :, None])
+        weights = np.eye(len(columns))[[1 + arms.index(of) for of in observed.of]]
+        fits = [least_squares(measured.first(size), self.errors) for size in observed.data.sizes]
+        found = [fitted.contrast(weights) for fitted in fits]
+        estimate, se = (np.stack(part, axis=1) for part in zip(*found, strict=True))
+        return Estimate.by_t(estimate, se, np.stack([f.df for f in fits]), np.stack([f.n for f in fits]))
+
+    def analyse(self, data: DataSet) -> Result:
+        """Fit each visit on arm, baseline and covariates; tabulate adjusted means and differences."""
+        design, names = data.design()
+        columns = tuple(design[:, :, None].transpose(1, 0, 2))
+        means, differences, coefficients, model = [], [], [], {}
+        for place, visit in data.reported:
+            value = data.value[:, place]
+            fitted = least_squares(Measurements(columns, value[:, None, None]), self.errors)
+            if np.isnan(fitted.variance).any():
+                raise RunError(f"ancova, visit {visit}: the columns are linearly dependent, or too few patients")
+            typical = np.stack([data.typical(arm, ~np.isnan(value)) for arm in range(len(data.arms))])
+            arms = [difference_name(arm, data.arms[0], visit) for arm in data.arms[1:]]
+            means += _rows(fitted, typical, [mean_name(arm, visit) for arm in data.arms])
+            differences += _rows(fitted, typical[1:] - typical[0], arms)
+            coefficients += _rows(fitted, np.eye(len(names)), [f"{name}, {visit}" for name in names])
+            model[visit] = {
+                "sigma": float(fitted.sigma[0]),
+                "r_squared": float(fitted.r_squared[0]),
+                "df": float(fitted.df[0]),
+            }
+        return Result((*means, *differences), tuple(coefficients), model)
+
     def words(self) -> str:
         """Say the analysis in words."""
-        return "analysis of covariance with baseline pain, patients with the outcome"
+        errors = "" if self.errors == "classical" else f" ({self.errors.upper()} standard errors)"
+        return f"analysis of covariance with baseline pain{errors}, patients with the outcome"
+
+
+def _rows(fitted: LinearFit, weights: Floats, names: list[str]) -> list[Row]:
+    estimate, se = fitted.contrast(weights)
+    found = zip(names, estimate[:, 0], se[:, 0], strict=True)
+    return [Row.by_t(name, (value, error, fitted.df[0]), int(fitted.n[0])) for name, value, error in found]
 
 
 def _moments(observed: Observations, mine: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:

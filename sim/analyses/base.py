@@ -1,16 +1,17 @@
 """What an analysis gives: an estimate for each compared arm, sample size and replicate."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from sim.analyses.data_set import DataSet, Result
-from sim.core.errors import InputError
+from sim.analyses.data_set import DataSet, Result, Row, difference_name
 from sim.core.parts import Family
-from sim.estimand import Observations
+from sim.data import TrialData
+from sim.endpoints import Score
+from sim.estimand import Contrast, Estimand, Observations
 
 Floats = NDArray[np.float64]
 
@@ -47,6 +48,12 @@ class Estimate:
         df, n = np.broadcast_to(df, estimate.shape), np.broadcast_to(n, estimate.shape)
         return cls(estimate, se, df, estimate - half, estimate + half, n)
 
+    def row(self, name: str, arm: int) -> Row:
+        """Tabulate one compared arm of a single data set."""
+        at = (arm, 0, 0)
+        row = Row.by_t(name, (self.estimate[at], self.se[at], self.df[at]), int(self.n[at]))
+        return replace(row, ci_low=float(self.low[at]), ci_high=float(self.high[at]))
+
     def one_sided_p(self, better: str, margin: float = 0.0) -> Floats:
         """One-sided p-value against no benefit beyond ``margin``; a failed estimate (nan) gives nan."""
         sign = 1.0 if better == "lower" else -1.0
@@ -69,9 +76,40 @@ class Analysis(Family):
         raise NotImplementedError
 
     def analyse(self, data: DataSet) -> Result:
-        """Analyse one real data set by the same rules and tabulate the estimates."""
-        raise InputError(f"kind {type(self).__name__}: this analysis cannot be run on a data set")
+        """Analyse one real data set, visit by visit, as if it were a simulated one."""
+        return Result(self.differences(data))
+
+    def differences(self, data: DataSet) -> tuple[Row, ...]:
+        """Tabulate this analysis' estimate of each arm's difference from the reference."""
+        rows: list[Row] = []
+        for place, visit in data.reported:
+            found = self.estimate(as_observations(data, place))
+            names = [difference_name(arm, data.arms[0], visit) for arm in data.arms[1:]]
+            rows += [found.row(name, arm) for arm, name in enumerate(names)]
+        return tuple(rows)
 
     def words(self) -> str:
         """Say the analysis in words."""
         raise NotImplementedError
+
+
+def as_observations(data: DataSet, visit: int) -> Observations:
+    """Take a data set at one visit as a block of a single replicate; the reference is the control."""
+    weeks = np.arange(1.0, len(data.visits) + 1)
+    arm = data.arm[:, None]
+    baseline = np.full(arm.shape, np.nan) if data.baseline is None else data.baseline.values
+    never = np.full(arm.shape, np.inf)
+    trial = TrialData(arm, baseline, data.value[:, None, :], weeks, never, (len(arm),))
+    contrast = Contrast(of=data.arms[1:], to=data.arms[0])
+    estimand = Estimand(endpoint="value", visit=weeks[visit], contrast=contrast, summary="mean_difference")
+    return Observations(
+        value=data.value[:, visit, None],
+        baseline=baseline,
+        arm=arm,
+        of=tuple(range(1, len(data.arms))),
+        to=0,
+        arms=len(data.arms),
+        data=trial,
+        estimand=estimand,
+        endpoint=Score(),
+    )

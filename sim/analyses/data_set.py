@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
+from sim.core.errors import InputError
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
 
@@ -60,6 +62,8 @@ class DataSet:
         None where the data have none.
     covariates
         Others than baseline.
+    report
+        Positions of the visits whose estimates are wanted.
     """
 
     arms: tuple[str, ...]
@@ -68,6 +72,7 @@ class DataSet:
     value: Floats
     baseline: Covariate | None = None
     covariates: tuple[Covariate, ...] = ()
+    report: tuple[int, ...] = ()
 
     @property
     def adjusted_for(self) -> tuple[Covariate, ...]:
@@ -79,12 +84,17 @@ class DataSet:
         """One indicator for each arm but the reference, (patient, arm − 1)."""
         return np.asarray(self.arm[:, None] == np.arange(1, len(self.arms)), dtype=np.float64)
 
-    def design(self, used: NDArray[np.bool_] | slice = slice(None)) -> tuple[Floats, tuple[str, ...]]:
+    @property
+    def reported(self) -> tuple[tuple[int, str], ...]:
+        """Position and label of each visit whose estimates are wanted; all by default."""
+        return tuple((place, self.visits[place]) for place in self.report or range(len(self.visits)))
+
+    def design(self) -> tuple[Floats, tuple[str, ...]]:
         """Intercept, arms and covariates, (patient, column), and their names."""
         parts = [np.ones((len(self.arm), 1)), self.arm_columns, *(c.values for c in self.adjusted_for)]
         names = ["intercept", *(f"arm[{arm}]" for arm in self.arms[1:])]
         names += [label for covariate in self.adjusted_for for label in covariate.labels]
-        return np.hstack(parts)[used], tuple(names)
+        return np.hstack(parts), tuple(names)
 
     def typical(self, arm: int, used: NDArray[np.bool_]) -> Floats:
         """Row of the design at which the adjusted mean of an arm is taken, (column,)."""
@@ -100,6 +110,21 @@ def mean_name(arm: str, visit: str) -> str:
 def difference_name(arm: str, reference: str, visit: str) -> str:
     """Name of the difference of an arm from the reference at a visit."""
     return f"difference[{arm} - {reference}, {visit}]"
+
+
+def check_binary(data: DataSet) -> None:
+    """Refuse values that are no responses.
+
+    Raises
+    ------
+    InputError
+        A value is neither 0 nor 1.
+    """
+    other = data.value[~np.isin(data.value, (0.0, 1.0)) & ~np.isnan(data.value)]
+    if len(other):
+        raise InputError(
+            f"columns.value: {other[0]:g} is not a response; allowed: 0 and 1 (or give the 'endpoint')"
+        )
 
 
 @dataclass(frozen=True)

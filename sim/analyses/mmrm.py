@@ -183,7 +183,7 @@ def _means_and_differences(data: DataSet, terms: Terms) -> tuple[list[str], Floa
     """Names and weights of adjusted means by visit and arm, then of differences from the reference."""
     used = np.asarray(~np.isnan(data.value).all(axis=1))
     typical = np.stack([data.typical(arm, used) for arm in range(len(data.arms))])
-    visits = list(enumerate(data.visits))
+    visits = data.reported
     names = [mean_name(arm, visit) for _, visit in visits for arm in data.arms]
     names += [difference_name(arm, data.arms[0], visit) for _, visit in visits for arm in data.arms[1:]]
     means = [terms.at(typical, place) for place, _ in visits]

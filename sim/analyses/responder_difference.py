@@ -1,11 +1,13 @@
 """Difference between two shares of responders."""
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
 from scipy.special import ndtri
 
-from sim.analyses.base import LEVEL, Analysis, Estimate, Floats
+from sim.analyses.base import LEVEL, Analysis, Estimate, Floats, as_observations
+from sim.analyses.data_set import DataSet, Result, Row, check_binary, mean_name
 from sim.estimand import Observations
 
 Z = float(ndtri(0.5 + LEVEL / 2))
@@ -47,6 +49,19 @@ class ResponderDifference(Analysis):
         hits = np.stack([observed.data.totals(m * response) for m in mine])
         with np.errstate(divide="ignore", invalid="ignore"):
             return n, hits / n
+
+    def analyse(self, data: DataSet) -> Result:
+        """Tabulate shares by arm with Wilson's interval, and their differences."""
+        check_binary(data)
+        rows = []
+        for place, visit in data.reported:
+            n, share = (part[:, 0, 0] for part in self._counts(as_observations(data, place)))
+            low, high = wilson(share, n)
+            for position, arm in enumerate(data.arms):
+                p, size = float(share[position]), int(n[position])
+                row = Row.by_t(mean_name(arm, visit), (p, float(np.sqrt(p * (1 - p) / size)), np.inf), size)
+                rows.append(replace(row, ci_low=float(low[position]), ci_high=float(high[position])))
+        return Result((*rows, *self.differences(data)))
 
     def words(self) -> str:
         """Say the analysis in words."""
