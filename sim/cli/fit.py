@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from sim.cli.console import err, out, print_json
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from sim.synthesis import Store, Synthesis
 
 COLUMNS = ("treatment", "mean", "sd", "low", "high", "trials", "patients", "basis")
+WIDTH = 96
+"""Characters that the longest treatment's line needs."""
 RESULTS = Path("results/synthesis")
 
 
@@ -78,13 +81,14 @@ def _show(report: dict[str, Any]) -> None:
     for row in report["effects"]:
         cells = [f"{row[c]:.2f}" if isinstance(row[c], float) else str(row[c]) for c in COLUMNS]
         table.add_row(*cells)
-    out.print(table)
+    wide = Console(width=max(out.width, WIDTH), highlight=False)
+    wide.print(table)
     spread = _table("How much trials differ")
     for column in ("quantity", "mean", "sd", "low", "high"):
         spread.add_column(column, justify="left" if column == "quantity" else "right")
     for name, values in report["heterogeneity"].items():
         spread.add_row(name, *(f"{values[key]:.2f}" for key in ("mean", "sd", "low", "high")))
-    out.print(spread)
+    wide.print(spread)
     said = report["diagnostics"]
     out.print(f"largest R-hat {said['max_rhat']:.4f}, smallest bulk ESS {said['min_ess_bulk']:.0f}, "
               f"{said['divergences']} divergences")  # fmt: skip
