@@ -133,7 +133,7 @@ def pain_courses(courses: "pd.DataFrame", control: str) -> Figure:
         for axes, arm in zip(panels, others, strict=False):
             _course(axes, courses[courses["arm"] == control], drawn[control])
             _course(axes, courses[courses["arm"] == arm], replace(drawn[arm], dash="-"))
-            axes.set_title(_wrap(arm, 34))
+            axes.set_title(_wrap(arm, 68 // columns))
         for axes in panels[len(others) :]:
             axes.remove()
         panels[0].set_ylim(0, None)
@@ -222,18 +222,19 @@ def _curves(axes: Axes, rows: "pd.DataFrame", drawn: Mapping[str, Stroke]) -> No
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Move label heights within 0 to 1 until neighbours are ``gap`` apart, keeping their order."""
+    """Move label heights within 0 to 1 until neighbours are ``gap`` apart, keeping their order.
+
+    The least-squares answer: what is left after taking the gaps out has to increase, which isotonic
+    regression does. ``gap`` shrinks where so many labels do not fit.
+    """
+    from scipy.optimize import isotonic_regression
+
     wanted = np.asarray(heights, dtype=float)
     order = np.argsort(wanted, kind="stable")
-    placed = wanted[order]
-    for i in range(1, len(placed)):
-        placed[i] = max(placed[i], placed[i - 1] + gap)
-    placed -= (placed - wanted[order]).mean()
-    placed -= max(0.0, placed[-1] - 1)
-    placed += max(0.0, -placed[0])
-    found = np.empty(len(placed))
-    found[order] = placed
-    return [float(height) for height in found]
+    steps = np.arange(len(wanted)) * min(gap, 1 / max(len(wanted) - 1, 1))
+    placed = np.empty(len(wanted))
+    placed[order] = np.clip(isotonic_regression(wanted[order] - steps).x, 0, 1 - steps[-1]) + steps
+    return [float(height) for height in placed]
 
 
 def _patients_axis(axes: Axes, sizes: "np.ndarray[Any, np.dtype[np.float64]]") -> None:

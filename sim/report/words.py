@@ -25,10 +25,9 @@ def question(material: Material) -> str:
     """Ask in one sentence what the study asks."""
     labels = material.labels
     arms = joined([labels[arm] for arm in material.compared])
-    return (
-        f"What would a trial of {arms} against {labels[material.control]} show at week "
-        f"{material.protocol.primary_week:g}, and how many patients would it need?"
-    )
+    need = ", and how many patients would it need" if material.table("sample_sizes") is not None else ""
+    week = material.protocol.primary_week
+    return f"What would a trial of {arms} against {labels[material.control]} show at week {week:g}{need}?"
 
 
 def basis(material: Material, summary: Summary) -> str:
@@ -45,10 +44,9 @@ def effect_words(material: Material) -> str:
     endpoint = material.protocol.endpoints[estimand.endpoint]
     what = f"{SUMMARIES[estimand.summary]} against {material.labels[material.control]} of {endpoint.words()}"
     sign = "negative" if endpoint.better == "lower" else "positive"
-    spread = (
-        "the true effect of a new trial" if material.scenario.claims.is_drawn else "the trials' estimates"
-    )
-    return f"{what}; {sign} favours the treatment. The interval holds 95 % of {spread}."
+    of = "true effects of new trials" if material.scenario.claims.is_drawn else "trials' estimates"
+    said = f"The value is the mean true effect; the interval holds 95 % of the {of}."
+    return f"{what}; {sign} favours the treatment. {said}"
 
 
 def size_explanation(material: Material) -> str:

@@ -1,0 +1,145 @@
+"""The figures: they draw the data that they are given, and nothing is cut off or lies over another."""
+
+import subprocess
+import sys
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation, Text
+from matplotlib.transforms import Bbox
+
+from sim.report.figures import STROKES, pain_courses, responder_bars, spread, strokes, success_curves
+
+ARMS = ["pill placebo", "NSAID", "exercise", "mirtazapine and tizanidine", "pain reprocessing therapy"]
+
+
+def texts(figure: Figure) -> list[tuple[str, Bbox]]:
+    """Every printed text with its extent in pixels; ticks outside the limits are not."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    hidden: set[int] = set()
+    for axes in figure.axes:
+        for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            for tick in axis.get_major_ticks():
+                if not min(limits) <= tick.get_loc() <= max(limits):
+                    hidden |= {id(tick.label1), id(tick.label2)}
+    shown = [
+        t for t in figure.findobj(Text) if isinstance(t, Text) and t.get_visible() and id(t) not in hidden
+    ]
+    boxes = [(t.get_text(), Text.get_window_extent(t, canvas.get_renderer())) for t in shown]
+    return [(text, box) for text, box in boxes if text.strip() and box.width > 1]
+
+
+def assert_legible(figure: Figure) -> None:
+    """Every text lies inside the picture, and no two overlap."""
+    boxes = texts(figure)
+    assert len(boxes) > 5
+    width, height = figure.canvas.get_width_height()
+    for text, box in boxes:
+        assert box.x0 >= -1, f"'{text}' is cut off on the left"
+        assert box.y0 >= -1, f"'{text}' is cut off below"
+        assert box.x1 <= width + 1, f"'{text}' is cut off on the right"
+        assert box.y1 <= height + 1, f"'{text}' is cut off above"
+    for (one, first), (two, second) in combinations(boxes, 2):
+        x = min(first.x1, second.x1) - max(first.x0, second.x0)
+        y = min(first.y1, second.y1) - max(first.y0, second.y0)
+        assert x <= 1 or y <= 1, f"'{one}' lies over '{two}'"
+
+
+def shares(arms: list[str]) -> pd.DataFrame:
+    endpoints = ["pain ≥ 30 % lower", "pain ≥ 50 % lower", "pain ≤ 1"]
+    rows = [(a, e, 0.6 / (j + 1) + 0.03 * i) for j, e in enumerate(endpoints) for i, a in enumerate(arms)]
+    frame = pd.DataFrame(rows, columns=["arm", "endpoint", "mean"])
+    return frame.assign(low=frame["mean"] - 0.1, high=frame["mean"] + 0.15)
+
+
+def courses(arms: list[str]) -> pd.DataFrame:
+    rows = [
+        (a, w, 6 - (1 + 0.3 * i) * (1 - np.exp(-w / 3)))
+        for i, a in enumerate(arms)
+        for w in (0, 1, 2, 4, 8, 12)
+    ]
+    frame = pd.DataFrame(rows, columns=["arm", "week", "mean"])
+    return frame.assign(low=frame["mean"] - 0.8, high=frame["mean"] + 0.8)
+
+
+def curves(ends: list[float]) -> pd.DataFrame:
+    sizes = np.array([10, 40, 100, 400, 1200])
+    rows = [
+        (panel, arm, n, end * n / (n + 60))
+        for panel in ("Power (scenario 'expected')", "Assurance (scenario 'reported')")
+        for arm, end in zip(ARMS[1:], ends, strict=True)
+        for n in sizes
+    ]
+    return pd.DataFrame(rows, columns=["panel", "arm", "n_per_arm", "value"]).assign(mcse=0.01)
+
+
+def test_bars_have_the_length_of_the_shares() -> None:
+    data = shares(ARMS)
+    figure = responder_bars(data, ARMS[0])
+    for axes, (_, rows) in zip(figure.axes, data.groupby("endpoint", sort=False), strict=True):
+        assert [bar.get_width() for bar in axes.patches] == list(rows["mean"])
+        assert [t.get_text() for t in axes.texts] == [f"{mean:.2f}" for mean in rows["mean"]]
+        segments = axes.collections[0].get_segments()  # type: ignore[attr-defined]
+        assert np.allclose([segment[:, 0] for segment in segments], rows[["low", "high"]])
+    assert_legible(figure)
+
+
+@pytest.mark.parametrize("arms", [ARMS[:2], ARMS[:3], ARMS, [*ARMS, "usual care", "open-label placebo"]])
+def test_courses_show_each_arm_beside_the_control(arms: list[str]) -> None:
+    data = courses(arms)
+    figure = pain_courses(data, arms[0])
+    assert [axes.get_title(loc="left").replace("\n", " ") for axes in figure.axes] == arms[1:]
+    for axes, arm in zip(figure.axes, arms[1:], strict=True):
+        drawn = [line.get_ydata() for line in axes.lines if line.get_marker() != "None"]
+        assert np.array_equal(drawn[0], data[data["arm"] == arms[0]]["mean"])
+        assert np.array_equal(drawn[1], data[data["arm"] == arm]["mean"])
+    assert_legible(figure)
+
+
+@pytest.mark.parametrize("ends", [[0.9, 0.5, 0.3, 0.1], [1.0, 1.0, 1.0, 0.99], [0.05, 0.03, 0.02, 0.02]])
+def test_curves_are_labelled_at_their_ends(ends: list[float]) -> None:
+    data = curves(ends)
+    figure = success_curves(data, {"Power (scenario 'expected')": 0.9})
+    power = figure.axes[0]
+    for line, (_, rows) in zip(
+        power.lines, data[data["panel"].str.startswith("Power")].groupby("arm", sort=False), strict=False
+    ):
+        assert np.array_equal(line.get_ydata(), rows["value"])
+    labels = [t.get_text() for t in power.texts if isinstance(t, Annotation)]
+    assert labels == [*ARMS[1:], "wanted: 0.9"]
+    assert [t.get_text() for t in figure.axes[1].texts] == ARMS[1:]
+    assert_legible(figure)
+
+
+def test_arms_differ_without_colour() -> None:
+    drawn = strokes(["a", "b", "c", "d", "e", "f", "g", "h"], "a")
+    assert len({(str(stroke.dash), stroke.marker) for stroke in drawn.values()}) == len(STROKES) + 1
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=15))
+def test_labels_are_spread(heights: list[float]) -> None:
+    placed = spread(heights, 0.1)
+    order = np.argsort(heights, kind="stable")
+    gap = min(0.1, 1 / max(len(heights) - 1, 1))
+    assert (np.diff(np.array(placed)[order]) >= gap - 1e-9).all()
+    assert min(placed) >= -1e-9
+    assert max(placed) <= 1 + 1e-9
+
+
+def test_labels_that_are_apart_stay() -> None:
+    assert spread([0.8, 0.1, 0.5], 0.1) == pytest.approx([0.8, 0.1, 0.5])
+
+
+def test_running_a_study_loads_no_drawing_library() -> None:
+    code = "import sys, sim, sim.execution, sim.cli; print({'matplotlib', 'jinja2'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,232 @@
+"""The page: complete, self-contained, and with the numbers of the tables."""
+
+import re
+import shutil
+from base64 import b64decode
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sim import Results
+from sim.core.errors import InputError
+from sim.report.html import render
+
+from .conftest import Page, Shown
+
+SECTIONS = [
+    *("answer", "limits", "trial", "scenarios", "responders", "sizes"),
+    *("characteristics", "evidence", "assumptions", "sources", "words", "run"),
+]
+LABELS = {
+    "control": "placebo", "active": "drug", "both": "drug and another drug", "talk": "talking therapy",
+}  # fmt: skip
+HEADS = {
+    "success": ["success", "true effect", "bias", "RMSE", "coverage", "empirical SE", "mean SE", "failed"],
+    "metrics": ["success", "truth", "bias", "rmse", "coverage", "empirical_se", "mean_se", "failed"],
+}
+SUCCESS = {"power": "power", "assurance": "assurance", "type_1_error": "type I error"}
+
+
+def plain(text: str) -> float:
+    """Read a printed number back."""
+    return float(text.replace("−", "-").replace(",", ""))
+
+
+def agrees(shown: Shown, value: float, error: float) -> None:
+    """Hold a printed ``0.871 (0.003)`` to the value and Monte Carlo error of the table."""
+    assert shown.value == value
+    printed, bracket = re.fullmatch(r"(\S+) \((\S+)\)", shown.text).groups()  # type: ignore[union-attr]
+    decimals = len(printed.split(".")[1])
+    assert abs(plain(printed) - value) <= 0.5000001 * 10**-decimals
+    if bracket.startswith("<"):
+        assert 0 < error < plain(bracket[1:]) / 2
+    else:
+        assert abs(plain(bracket) - error) <= 0.5000001 * 10**-decimals
+
+
+def by_head(page: Page, caption: str) -> list[dict[str, Shown]]:
+    head, *rows = page.tables[caption]
+    return [dict(zip([cell.text for cell in head], row, strict=True)) for row in rows]
+
+
+def test_every_section_is_there_in_order(page: Page) -> None:
+    assert [values["id"] for tag, values in page.tags if tag == "section"] == SECTIONS
+    assert all(page.sections[name].strip() for name in SECTIONS)
+    targets = {values.get("id") for _, values in page.tags}
+    links = [values["href"] for tag, values in page.tags if tag == "a"]
+    assert {link[1:] for link in links if link and link.startswith("#")} <= targets
+
+
+def test_headings_do_not_skip_a_level(page: Page) -> None:
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_each_comparison_shows_the_numbers_of_the_csv(page: Page, finished: Results) -> None:
+    caption = "Operating characteristics of each comparison (Monte Carlo error in brackets)"
+    frame = finished.characteristics
+    full = frame[(frame["n"] == 160) & frame["estimand"].notna() & (frame["metric"] != "responder_rate")]
+    shown = 0
+    for row in by_head(page, caption):
+        arm = {label: name for name, label in LABELS.items()}[row["arm"].text]
+        at = (full["scenario"] == row["scenario"].text) & (full["estimand"] == row["estimand"].text)
+        found = full[at & (full["arm"] == arm)].set_index("metric")
+        success = next(metric for metric in SUCCESS if metric in found.index)
+        assert row["success is"].text == SUCCESS[success]
+        for head, metric in zip(HEADS["success"], HEADS["metrics"], strict=True):
+            csv = found.loc[success if metric == "success" else metric]
+            agrees(row[head], csv["value"], csv["mcse"])
+            shown += 1
+    assert shown == len(full)
+
+
+def test_each_arm_shows_the_numbers_of_the_csv(page: Page, finished: Results) -> None:
+    frame = finished.characteristics
+    heads = {
+        "pain ≥ 30 % lower": "responder_30", "pain ≥ 50 % lower": "responder_50", "pain ≤ 1": "pain_free",
+        "mean change, points": "mean_change", "left the study": "dropout",
+    }  # fmt: skip
+    rows = by_head(page, "What each arm shows at the primary visit (Monte Carlo error in brackets)")
+    assert len(rows) == 3 * len(LABELS)
+    for row in rows:
+        arm = {label: name for name, label in LABELS.items()}[row["arm"].text]
+        mine = frame[(frame["scenario"] == row["scenario"].text) & (frame["arm"] == arm)]
+        for head, name in heads.items():
+            csv = mine[(mine["estimand"] == name) | (mine["metric"] == name)].iloc[0]
+            agrees(row[head], csv["value"], csv["mcse"])
+
+
+def test_success_at_every_size_is_that_of_the_power_curve(page: Page, finished: Results) -> None:
+    curve = finished.table("power_curve")
+    names = {name: label for name, label in LABELS.items()}
+    rows = by_head(page, "Success by number of patients in all (Monte Carlo error in brackets)")
+    found = {(row["scenario"].text, row["estimand"].text, row["arm"].text): row for row in rows}
+    for csv in curve.to_dict("records"):
+        row = found[csv["scenario"], csv["estimand"], names[csv["arm"]]]
+        agrees(row[f"n = {csv['n']}"], csv["value"], csv["mcse"])
+    assert len(rows) * 2 == len(curve)
+
+
+def test_responders_and_courses_are_those_of_their_tables(page: Page, finished: Results) -> None:
+    shares, courses = finished.table("responders"), finished.table("courses")
+    shares, courses = (table[table["scenario"] == "drawn"] for table in (shares, courses))
+    rows = by_head(page, "Share of responders by arm and week (95 % predictive interval)")
+    printed = [cell for row in rows for cell in list(row.values())[2:]]
+    assert sorted(cell.value for cell in printed) == sorted(shares["mean"])  # type: ignore[type-var]
+    rows = by_head(page, "Mean pain by arm and week (95 % predictive interval)")
+    for row, csv in zip(rows, courses.to_dict("records"), strict=True):
+        assert row["mean pain, points"].value == csv["mean"]
+        low, high = re.search(r"\((\S+) to (\S+)\)", row["mean pain, points"].text).groups()  # type: ignore[union-attr]
+        assert [plain(low), plain(high)] == pytest.approx([csv["low"], csv["high"]], abs=0.0051)
+
+
+def test_nothing_is_loaded_from_elsewhere(page: Page, finished: Results) -> None:
+    text = (finished.folder / "report.html").read_text(encoding="utf-8")
+    assert not {"link", "iframe", "object", "embed", "base"} & {tag for tag, _ in page.tags}
+    for tag, values in page.tags:
+        assert str(values.get("src", "data:")).startswith("data:image/png;base64,") or "src" not in values
+        if "href" in values:
+            assert tag == "a"
+        assert "srcset" not in values
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL).group(1)  # type: ignore[union-attr]
+    assert "url(" not in style
+    assert "@import" not in style
+    script = re.search(r"<script>(.*?)</script>", text, re.DOTALL).group(1)  # type: ignore[union-attr]
+    assert "http" not in script
+    assert "fetch" not in script
+
+
+def test_every_figure_is_embedded_and_has_words(page: Page, finished: Results) -> None:
+    images = [values for tag, values in page.tags if tag == "img"]
+    assert all(len(str(values["alt"])) > 30 for values in images)
+    embedded = {b64decode(str(values["src"]).split(",")[1]) for values in images}
+    for name in ("responders", "courses", "sizes", "curve"):
+        assert (finished.folder / "figures" / f"{name}.png").read_bytes() in embedded
+    for name in ("forest", "network"):
+        assert (finished.folder / "synthesis" / "toy" / "figures" / f"{name}.png").read_bytes() in embedded
+
+
+def test_what_the_evidence_cannot_support_is_said_near_the_top(page: Page) -> None:
+    said = page.sections["limits"]
+    assert "drug and another drug is borrowed from other evidence" in said
+    assert "other (used for drug and another drug) rests on indirect evidence" in said
+    assert "talking therapy rests on a single trial with 45 patients" in said
+    assert "Its control knew the treatment." in said
+    assert "placebo rests" not in said
+    assert "effect of drug is an assumption without a source" in said
+
+
+def test_low_coverage_is_pointed_out(page: Page, finished: Results) -> None:
+    frame = finished.characteristics
+    low = frame[
+        (frame["metric"] == "coverage") & (frame["n"] == 160) & (frame["value"] + 3 * frame["mcse"] < 0.95)
+    ]
+    assert len(low) > 0
+    for row in low.to_dict("records"):
+        line = f"{row['estimand']}, {LABELS[row['arm']]}, scenario '{row['scenario']}': {row['value']:.2f}"
+        assert line in page.sections["characteristics"]
+
+
+def test_evidence_assumptions_sources_and_rerun_are_told(page: Page, finished: Results) -> None:
+    assert "3 reported rows were left out" in page.sections["evidence"]
+    counts = {
+        row["reason"].text: row["rows"].value for row in by_head(page, "Why rows were left out of 'toy'")
+    }
+    assert counts == {"flare design": 2, "role: context": 1}
+    assert "largest R-hat (1 is perfect, above 1.01 is refused) 1.004" in page.sections["evidence"]
+    assert "so many leave that non-response is biased" in page.sections["assumptions"]
+    assert "https://doi.org/10.1000/182" in page.sections["sources"]
+    assert "One trial" in page.sections["sources"]
+    for fact in ("sim run study.yaml", str(finished.provenance["digest"]), "toydigest", "256"):
+        assert fact in page.sections["run"]
+
+
+def test_rendering_again_gives_the_same_page(copy: Results) -> None:
+    before = (copy.folder / "report.html").read_bytes()
+    shutil.rmtree(copy.folder / "figures")
+    assert render(copy).read_bytes() == before
+
+
+def test_a_run_without_sizes_and_synthesis_still_has_a_page(copy: Results) -> None:
+    for name in ("sample_sizes.csv", "size_curve.csv", "power_curve.csv"):
+        (copy.folder / name).unlink()
+    shutil.rmtree(copy.folder / "synthesis")
+    bare = Page(render(copy).read_text(encoding="utf-8"))
+    assert [values["id"] for tag, values in bare.tags if tag == "section"] == SECTIONS
+    assert "looked for no sample size" in bare.sections["sizes"]
+    assert "synthesis toy are not in this folder" in bare.sections["evidence"]
+    assert "how many patients would it need" not in bare.sections[""]
+
+
+def test_text_from_the_input_cannot_become_markup(copy: Results) -> None:
+    file = copy.folder / "study.yaml"
+    file.write_text(
+        file.read_text().replace("Its control knew the treatment.", "<b onclick=x()>bold</b> & more")
+    )
+    text = render(copy).read_text(encoding="utf-8")
+    assert "<b onclick" not in text
+    assert "&lt;b onclick=x()&gt;bold&lt;/b&gt; &amp; more" in text
+
+
+def test_a_folder_without_its_study_is_refused(copy: Results) -> None:
+    (copy.folder / "study.yaml").unlink()
+    with pytest.raises(InputError, match=r"study\.yaml: no such file"):
+        render(copy)
+
+
+def test_sizes_are_those_of_the_csv(page: Page, finished: Results) -> None:
+    csv = pd.read_csv(finished.folder / "sample_sizes.csv")
+    rows = by_head(page, "How many patients are needed")
+    for row, wanted in zip(rows, csv.to_dict("records"), strict=True):
+        agrees(row["success there"], wanted["value"], wanted["mcse"])
+        cell = row["patients per arm (95 % interval)"]
+        if np.isnan(wanted["n_per_arm"]):
+            assert (cell.text, cell.value) == ("not reached", None)
+            assert row["remark"].text == wanted["note"]
+        else:
+            assert cell.value == wanted["n_per_arm"]
+            assert row["patients in all"].value == wanted["n_total"]
