@@ -60,7 +60,7 @@ class Ancova(Analysis):
             value = data.value[:, place]
             fitted = least_squares(Measurements(columns, value[:, None, None]), self.errors)
             if np.isnan(fitted.variance).any():
-                raise RunError(f"ancova, visit {visit}: the columns are linearly dependent, or too few patients")
+                raise RunError(f"ancova, visit {visit}: columns linearly dependent, or too few patients")
             typical = np.stack([data.typical(arm, ~np.isnan(value)) for arm in range(len(data.arms))])
             arms = [difference_name(arm, data.arms[0], visit) for arm in data.arms[1:]]
             means += _rows(fitted, typical, [mean_name(arm, visit) for arm in data.arms])

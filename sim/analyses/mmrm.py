@@ -1,7 +1,6 @@
 """Mixed model for repeated measures."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from sim.analyses.data_set import DataSet, Result, Row, difference_name, mean_na
 from sim.analyses.moments import Measurements, Moments, summarise
 from sim.analyses.reml import Fit, Model, fit
 from sim.analyses.small_sample import Contrasts, contrasts, empirical_se
+from sim.analyses.terms import Terms
 from sim.core.errors import RunError
 from sim.estimand import Observations
 
@@ -92,7 +92,7 @@ class Mmrm(Analysis):
         )
         return Estimate.by_t(estimate, se, df, moments.patients.reshape(len(sizes), replicates))
 
-    def _fit(self, moments: Moments, terms: "Terms") -> Fit:
+    def _fit(self, moments: Moments, terms: Terms) -> Fit:
         model = Model(STRUCTURES[self.covariance], terms.restriction, self.likelihood == "reml")
         return fit(moments, model)
 
@@ -123,8 +123,7 @@ class Mmrm(Analysis):
         """Fit one data set and tabulate adjusted means, differences and coefficients."""
         design, names = data.design()
         measured = Measurements(tuple(design[:, :, None].transpose(1, 0, 2)), data.value[:, None, :])
-        by_visit = len(data.arms) + int(data.baseline is not None and self.baseline_by_visit)
-        terms = Terms(tuple(i < by_visit for i in range(len(names))), len(data.visits))
+        terms = Terms.of_data(data, self.baseline_by_visit)
         fitted = _Fitted(self._fit(summarise(measured), terms), terms, measured)
         if not fitted.fit.converged[0]:
             raise RunError(f"mmrm: the {self.covariance} fit did not converge, or the design is singular")
@@ -135,39 +134,6 @@ class Mmrm(Analysis):
             _rows(coefficients, self._contrasts(fitted, coding, within), fitted),
             _summary(fitted.fit),
         )
-
-
-@dataclass(frozen=True)
-class Terms:
-    """Which columns of the design have an effect at each visit, and which one for all visits."""
-
-    by_visit: tuple[bool, ...]
-    visits: int
-
-    @cached_property
-    def restriction(self) -> Floats | None:
-        """As ``Model`` takes it: (column × visit, coefficient)."""
-        if all(self.by_visit):
-            return None
-        blocks = [np.eye(self.visits) if each else np.ones((self.visits, 1)) for each in self.by_visit]
-        whole = np.zeros((len(blocks) * self.visits, self.coefficients))
-        start = 0
-        for column, block in enumerate(blocks):
-            stop = start + block.shape[1]
-            whole[column * self.visits : (column + 1) * self.visits, start:stop] = block
-            start = stop
-        return whole
-
-    @property
-    def coefficients(self) -> int:
-        """Number of free effects."""
-        return sum(self.visits if each else 1 for each in self.by_visit)
-
-    def at(self, rows: Floats, visit: int) -> Floats:
-        """Weights (row, column × visit) of rows of the design at one visit."""
-        place = np.zeros(self.visits)
-        place[visit] = 1.0
-        return np.asarray((rows[:, :, None] * place).reshape(len(rows), -1))
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ def main_information(moments: Moments, state: State, slopes: Floats, expected: b
     return 0.5 * bilinear(state.weight, 2 * inner - plain, slopes)
 
 
-def fit(moments: Moments, model: Model | None = None) -> Fit:
+def fit(moments: Moments, model: Model | None = None, start: Floats | None = None) -> Fit:
     """Maximise the likelihood of each data set by scoring, with halved steps where one goes too far.
 
     The first step uses the expected information and later ones the observed (Jennrich & Schluchter
@@ -167,14 +167,16 @@ def fit(moments: Moments, model: Model | None = None) -> Fit:
         Of any number of data sets.
     model
         By default unstructured covariance, REML.
+    start
+        Parameters to start from, (data set, parameter); by default from residuals.
     """
     model = model or Model()
     visits = moments.seen.shape[1]
-    point = _Point.start(model.structure.guess(_start(moments)))
+    point = _Point.start(model.structure.guess(_start(moments)) if start is None else start)
     theta = np.full_like(point.theta, np.nan)
     active, left = np.arange(len(theta)), moments
     for step in range(MOST_STEPS):
-        point, done = _improve(left, model, point, expected=step == 0)
+        point, done = _improve(left, model, point, expected=step == 0 and start is None)
         theta[active[done]] = point.theta[done]
         if done.any():
             # what is done leaves the batch: one slow data set must not hold up the others

@@ -16,6 +16,9 @@ from sim.cli.long_form import Layout, Table, arrange
 from sim.core.errors import InputError
 from sim.core.loading import SCHEMA, read_yaml, resolve, validate
 
+WIDTH = 130
+"""Columns of text that the table needs; a narrower terminal wraps rather than cuts numbers."""
+
 
 def analyse(
     data: Annotated[Path, typer.Argument(help="One row a patient and visit.", metavar="DATA.csv")],
@@ -52,7 +55,11 @@ def compute(data: Path, analysis: Path) -> Result:
         The analysis has no result, for example because the fit does not converge.
     """
     layout, chosen = read_analysis(analysis)
-    return chosen.analyse(arrange(Table.read(data), layout))
+    arranged = arrange(Table.read(data), layout)
+    try:
+        return chosen.analyse(arranged)
+    except InputError as error:
+        raise InputError(*(f"{data}: {problem}" for problem in error.problems)) from None
 
 
 def read_analysis(file: Path) -> tuple[Layout, Analysis]:
@@ -85,16 +92,18 @@ def _plain(value: Any) -> Any:
 
 def show(result: Result) -> None:
     """Write the estimates as a table."""
-    table = Shown("", "estimate", "SE", "df", "statistic", "p", "95 % interval", "n", box=SIMPLE)
+    table = Shown(box=SIMPLE, padding=(0, 1, 0, 0))
+    for heading in ("", "estimate", "SE", "df", "statistic", "p", "low", "high", "n"):
+        table.add_column(heading, no_wrap=True, overflow="fold")
     for row in result.estimates:
         table.add_row(*_cells(row))
-    out.print(table)
+    out.print(table, width=max(out.width, WIDTH), crop=False)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     df = f"{row.df:.1f}" if np.isfinite(row.df) else "normal"
     numbers = (f"{row.estimate:.4f}", f"{row.se:.4f}", df, f"{row.statistic:.3f}", f"{row.p:.4g}")
-    return (_escaped(row.name), *numbers, f"{row.ci_low:.4f} to {row.ci_high:.4f}", str(row.n))
+    return (_escaped(row.name), *numbers, f"{row.ci_low:.4f}", f"{row.ci_high:.4f}", str(row.n))
 
 
 def _escaped(name: str) -> str:

@@ -211,7 +211,7 @@ def _numeric(table: Table, column: str, first: pd.DataFrame) -> Covariate:
     values = table.numbers(column).loc[first.index]
     if values.isna().any():
         raise table.wrong(column, values.index[values.isna()][0], "missing; every patient needs it")
-    return Covariate(column, values.to_numpy()[:, None])
+    return Covariate(column, np.asarray(values, dtype=np.float64)[:, None])
 
 
 def _covariate(table: Table, asked: CovariateColumn, first: pd.DataFrame) -> Covariate:
@@ -229,8 +229,8 @@ def _covariate(table: Table, asked: CovariateColumn, first: pd.DataFrame) -> Cov
         raise InputError(f"{table.file}: column '{name}': only level '{levels[0]}'; two or more are needed")
     base = asked.reference or levels[0]
     levels = [base, *(level for level in levels if level != base)]
-    indicators = np.column_stack([(labels == level).to_numpy(dtype=np.float64) for level in levels[1:]])
-    return Covariate(name, indicators, tuple(levels))
+    indicators = np.stack([labels == level for level in levels[1:]], axis=1)
+    return Covariate(name, indicators.astype(np.float64), tuple(levels))
 
 
 def _endpoint(table: Table, endpoint: Endpoint, value: Floats, baseline: Covariate | None) -> Floats:
