@@ -23,17 +23,21 @@ HETEROGENEITY = (
     "omega",
     "response",
     "response_half_weeks",
-    "effect_half_weeks",
 )
 
 
 def network_of(config: NetworkQuestion) -> Network:
-    """Lay the configuration's evidence out as a network."""
+    """Lay the configuration's evidence out as a network.
+
+    Treatment ends where the configuration says, else at the primary week, else (reviews) at the last week.
+    """
+    harmonised = config.harmonised
     studies = config.tables.studies
     primary = studies.loc[studies["weeks_primary"].notna(), ["study_id", "weeks_primary"]]
-    ends = {str(s): float(w) for s, w in primary.itertuples(index=False)}
+    last = harmonised.entries.groupby("study_id")["weeks"].max()
+    ends = {str(study): float(week) for study, week in last.items()}
+    ends |= {str(s): float(w) for s, w in primary.itertuples(index=False)}
     ends |= {end.study: end.weeks for end in config.treatment_ends}
-    harmonised = config.harmonised
     treatments = {t: name for name, c in config.classes.items() for t in c.treatments}
     return build(
         harmonised.entries, Plan(treatments, config.reference, ends, config.correlation.at, harmonised.spread)
