@@ -28,7 +28,8 @@ def joint_draws(posterior: Any, network: Network, labels: Labels) -> Arrays:
     -------
     dict
         S draws, K treatments, C classes, N studies, P arms; effects in latent points of 0 to 10 against the
-        reference (negative is better), responses as improvement (positive is better), half-lives in weeks.
+        reference (negative is better), responses as improvement (positive is better), half-lives in weeks; the effect's
+        onset and persistence by class, (S, C).
     """
     values = _flat(posterior)
     rng = np.random.default_rng(np.random.SeedSequence(labels.seed, spawn_key=(1,)))
