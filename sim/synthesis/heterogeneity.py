@@ -53,7 +53,7 @@ class Studies:
     @property
     def residual_df(self) -> int:
         """Number of studies less the number of coefficients."""
-        return len(self.estimate) - self.matrix.shape[1]
+        return len(self.estimate) - int(self.matrix.shape[1])
 
     def covariance(self, tau2: float) -> Floats:
         """Covariance of the coefficients at ``tau2``, shape (coefficient, coefficient)."""
@@ -93,11 +93,11 @@ def estimate_tau2(studies: Studies, method: Estimator = "REML") -> float:
     Parameters
     ----------
     method
-        EE: equal effects (0). DL: DerSimonian & Laird 1986, doi:10.1016/0197-2456(86)90046-2. HE: Hedges.
-        HS: Hunter & Schmidt. SJ: Sidik & Jonkman 2005, doi:10.1111/j.1467-9876.2005.00489.x. ML, REML: (restricted)
-        maximum likelihood. PM: Paule & Mandel 1982; EB (empirical Bayes, Morris 1983) solves the same equation.
-        Compared in Veroniki et al. 2016, doi:10.1002/jrsm.1164; formulas with moderators as in Viechtbauer 2005,
-        doi:10.3102/10769986030003261.
+        EE: equal effects (0). DL: DerSimonian & Laird 1986, doi:10.1016/0197-2456(86)90046-2.
+        HE: Hedges. HS: Hunter & Schmidt. SJ: Sidik & Jonkman 2005, doi:10.1111/j.1467-9876.2005.00489.x.
+        ML, REML: (restricted) maximum likelihood. PM: Paule & Mandel; EB (empirical Bayes, Morris) solves
+        the same equation. Compared in Veroniki et al. 2016, doi:10.1002/jrsm.1164; the formulas as in
+        Viechtbauer 2005, doi:10.3102/10769986030003261.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def q_profile(studies: Studies, level: float = 0.95) -> tuple[float, float]:
 
 
 def _solve_q(studies: Studies, wanted: float) -> float:
-    """The τ² at which the generalised Q, which falls in τ², has the value ``wanted``; 0 if it starts below."""
+    """The τ² at which the generalised Q, which falls in τ², is ``wanted``; 0 if it starts below."""
     if studies.q(0.0) <= wanted:
         return 0.0
     high = float(studies.variance.max())

@@ -88,8 +88,8 @@ def pool(studies: Studies, method: Estimator = "REML", uncertainty: Uncertainty 
     uncertainty
         normal: Wald. knapp_hartung: variance scaled by the weighted residuals, t with residual degrees of
         freedom (Knapp & Hartung 2003, doi:10.1002/sim.1482); modified: never scaled down (Röver et al. 2015,
-        doi:10.1186/s12874-015-0091-1). kenward_roger: for the pooled effect alone, as in Partlett & Riley 2017
-        (doi:10.1002/sim.7140).
+        doi:10.1186/s12874-015-0091-1). kenward_roger: for the pooled effect alone, as in Partlett &
+        Riley 2017 (doi:10.1002/sim.7140).
     """
     tau2 = estimate_tau2(studies, method)
     covariance = studies.covariance(tau2)
@@ -105,10 +105,14 @@ def pool(studies: Studies, method: Estimator = "REML", uncertainty: Uncertainty 
 
 
 def _kenward_roger(studies: Studies, tau2: float) -> tuple[Floats, float]:
-    """Inflated variance of the pooled effect and its degrees of freedom, expected information."""
+    """Inflated variance of the pooled effect and its degrees of freedom, expected information.
+
+    The degrees of freedom take the inflated variance, as the package meta does; with the plain one they
+    would be larger.
+    """
     w = 1 / (studies.variance + tau2)
     p = studies.projection(tau2)
     of_tau2 = 2 / float(np.sum(p * p))
     total, squared, cubed = float(w.sum()), float(np.sum(w**2)), float(np.sum(w**3))
     variance = 1 / total + 2 * of_tau2 * (cubed - squared**2 / total) / total**2
-    return np.array([variance]), 2 / (of_tau2 * (squared / total) ** 2)
+    return np.array([variance]), 2 / (of_tau2 * (squared * variance) ** 2)

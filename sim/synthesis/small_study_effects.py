@@ -47,7 +47,7 @@ def trim_and_fill(studies: Studies, method: Estimator = "REML") -> Filled:
     slope = pool(
         Studies(studies.estimate, studies.variance, np.stack([np.ones_like(se), se], axis=1)), method
     )
-    sign = -1.0 if slope.coefficient[1] >= 0 else 1.0
+    sign = 1.0 if slope.coefficient[1] >= 0 else -1.0
     y, v = sign * studies.estimate, studies.variance
     order = np.argsort(y, kind="stable")
     y, v = y[order], v[order]
