@@ -110,13 +110,20 @@ def effects(fit: Fit) -> Grid | None:
             between(Interval(row["mean"], row["low"], row["high"])),
             Entry(number(row["sd"]), row["sd"]),
             Entry(number(row["trials"], 0), row["trials"]),
-            Entry(number(row["patients"], 0), row["patients"]),
+            _patients(row),
             str(row["basis"]),
         ]
         for row in rows_of(frame)
     ]
     header = ["treatment", "class", "effect (95 % interval)", "SD", "trials", "patients", "basis"]
     return grid(f"Effects from the synthesis '{fit.name}', points of 10, negative is better", header, rows)
+
+
+def _patients(row: Mapping[str, Any]) -> Entry:
+    """Patients on a treatment; 0 where there are trials means that none of them prints it."""
+    if row["trials"] and not row["patients"]:
+        return Entry("not printed")
+    return Entry(number(row["patients"], 0), row["patients"])
 
 
 def reasons(fit: Fit) -> Grid | None:

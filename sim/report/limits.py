@@ -104,7 +104,7 @@ def _of_claim(material: Material, who: str, claim: Claim) -> Iterator[tuple[str,
     if row["basis"] == "indirect":
         yield (
             "indirect",
-            f"The effect of {who} rests on indirect evidence: other patients, or no direct comparison.",
+            f"The effect of {who} rests on indirect evidence: trials of another condition.",
         )
 
 

@@ -26,7 +26,7 @@ DECIMALS = {"expected_n": 1, "duration_weeks": 1, "cost": 0}
 """Decimals where they are not 3."""
 
 GLOSSARY = {
-    "power": "Share of simulated trials that succeed when the effect has one assumed value.",
+    "power": "Share of simulated trials that succeed when the effect has one fixed value.",
     "assurance": "Share of simulated trials that succeed when each trial draws its effect from what "
     "the evidence allows.",
     "type I error": "Share of simulated trials that succeed although no treatment differs from the control.",
@@ -51,8 +51,8 @@ GLOSSARY = {
     "treatment policy": "The outcome counts whatever happened, also after the treatment was stopped.",
     "composite": "Stopping the treatment counts as not responding.",
     "hypothetical": "The outcome that would have been seen had the treatment not been stopped.",
-    "direct, indirect, borrowed": "Direct: trials of this treatment in this condition. Indirect: other "
-    "patients, or compared only through other treatments. Borrowed: no effect of its own is reported.",
+    "direct, indirect, borrowed": "Direct: trials of this treatment in this condition. Indirect: only trials "
+    "of another condition. Borrowed: no effect of its own is reported, other evidence stands in.",
     "RMDQ, ODI": "Roland-Morris Disability Questionnaire, 0 to 24; Oswestry Disability Index, 0 to 100.",
     "NSAID, SNRI": "Non-steroidal anti-inflammatory drug; serotonin and noradrenaline reuptake inhibitor.",
 }

@@ -44,7 +44,7 @@ def effect_words(material: Material) -> str:
     endpoint = material.protocol.endpoints[estimand.endpoint]
     what = f"{SUMMARIES[estimand.summary]} against {material.labels[material.control]} of {endpoint.words()}"
     sign = "negative" if endpoint.better == "lower" else "positive"
-    of = "true effects of new trials" if material.scenario.claims.is_drawn else "trials' estimates"
+    of = "simulated trials' true effects" if material.scenario.claims.is_drawn else "trials' estimates"
     said = f"The value is the mean true effect; the interval holds 95 % of the {of}."
     return f"{what}; {sign} favours the treatment. {said}"
 
@@ -53,7 +53,7 @@ def size_explanation(material: Material) -> str:
     """Say what the wanted sizes mean."""
     return (
         "n/arm: patients per arm so that the primary analysis succeeds with the wanted probability. Power: "
-        "every effect is at its assumed value. Assurance: each trial draws its effect from what the evidence "
+        "every effect has one fixed value. Assurance: each trial draws its effect from what the evidence "
         "allows."
     )
 

@@ -177,7 +177,7 @@ def test_evidence_assumptions_sources_and_rerun_are_told(page: Page, finished: R
         row["reason"].text: row["rows"].value for row in by_head(page, "Why rows were left out of 'toy'")
     }
     assert counts == {"flare design": 2, "role: context": 1}
-    assert "largest R-hat (1 is perfect, above 1.01 is refused) 1.004" in page.sections["evidence"]
+    assert "largest R-hat (1 is perfect, above 1.01 is refused): 1.004" in page.sections["evidence"]
     assert "so many leave that non-response is biased" in page.sections["assumptions"]
     assert "https://doi.org/10.1000/182" in page.sections["sources"]
     assert "One trial" in page.sections["sources"]
