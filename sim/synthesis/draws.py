@@ -27,9 +27,9 @@ def joint_draws(posterior: Any, network: Network, labels: Labels) -> Arrays:
     Returns
     -------
     dict
-        S draws, K treatments, C classes, N studies, P arms; effects in latent points of 0 to 10 against the
-        reference (negative is better), responses as improvement (positive is better), half-lives in weeks; the effect's
-        onset and persistence by class, (S, C).
+        S draws, K treatments, C classes, N studies, P arms. Effects in latent points of 0 to 10 against the
+        reference (negative is better), responses as improvement (positive is better), half-lives in weeks,
+        those of onset and persistence by class, (S, C).
     """
     values = _flat(posterior)
     rng = np.random.default_rng(np.random.SeedSequence(labels.seed, spawn_key=(1,)))
