@@ -69,7 +69,9 @@ class Draws:
 
     def index(self, synthesis: str) -> NDArray[np.int64]:
         """Joint draw of a synthesis for each replicate: the same for every claim, so correlations survive."""
-        return self.streams(f"synthesis:{synthesis}").integers(self.posterior(synthesis).size, size=BLOCK_SIZE)
+        return self.streams(f"synthesis:{synthesis}").integers(
+            self.posterior(synthesis).size, size=BLOCK_SIZE
+        )
 
     def posterior(self, synthesis: str) -> Posterior:
         """Return the posterior of ``synthesis``."""
@@ -250,7 +252,7 @@ class PosteriorClaim(Claim):
     """A quantity of a synthesis: by default what a new trial would have (the predictive draws).
 
     One of ``treatment`` (its effect), ``class`` (the effect of a new member) or ``parameter``
-    (response, response_half_weeks, effect_half_weeks, persistence_half_weeks of a class,
+    (response, response_half_weeks; effect_half_weeks and persistence_half_weeks of a class;
     baseline of a study). ``study`` asks for that trial's own, shrunken value.
     """
 
@@ -267,14 +269,17 @@ class PosteriorClaim(Claim):
 
     @model_validator(mode="after")
     def _names_one_quantity(self) -> Self:
-        needed = {"baseline": ["study"], "persistence_half_weeks": ["class"]}
-        known = ("response", "response_half_weeks", "effect_half_weeks", *needed)
+        needed = {"baseline": ["study"], "effect_half_weeks": ["class"], "persistence_half_weeks": ["class"]}
+        known = ("response", "response_half_weeks", *needed)
         if self.parameter is None:
             if (self.treatment is None) == (self.class_ is None):
                 raise wrong("a posterior names one of 'treatment', 'class' or 'parameter'")
         elif self.parameter not in known:
             raise wrong(f"unknown parameter '{self.parameter}':{suggest(self.parameter, known)}")
-        elif any(getattr(self, f"{key}_" if key == "class" else key) is None for key in needed.get(self.parameter, [])):
+        elif any(
+            getattr(self, f"{key}_" if key == "class" else key) is None
+            for key in needed.get(self.parameter, [])
+        ):
             raise wrong(f"parameter '{self.parameter}' also needs '{needed[self.parameter][0]}'")
         return self
 
@@ -289,8 +294,8 @@ class PosteriorClaim(Claim):
             column = arrays[f"study_{self.parameter}"][:, posterior.position("studies", self.study)]
         elif self.parameter == "response":
             column = arrays["response_new"]
-        elif self.parameter == "persistence_half_weeks" and self.class_ is not None:
-            column = arrays["persistence_half_weeks"][:, posterior.position("classes", self.class_)]
+        elif self.parameter is not None and self.class_ is not None:
+            column = arrays[self.parameter][:, posterior.position("classes", self.class_)]
         elif self.class_ is not None:
             column = arrays["class_new"][:, posterior.position("classes", self.class_)]
         else:

@@ -1,5 +1,6 @@
 """The model in PyMC: arm-level network meta-analysis through time, seen through a clipped scale."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,11 @@ from sim.synthesis.question import NetworkQuestion
 from sim.synthesis.scales import BOUNDS
 
 LOG_2 = float(np.log(2))
+ENDLESS = 520.0
+"""Weeks that stand for a treatment without an end; infinity has no gradient."""
 
 # numba takes its BLAS from SciPy; without this PyTensor looks for one for its C code, and warns
 pytensor.config.blas__ldflags = ""
-ENDLESS = 520.0
-"""Weeks that stand for a treatment without an end; infinity has no gradient."""
 
 
 def normal_cdf(z: Any) -> Any:
@@ -100,12 +101,17 @@ def _presence(config: NetworkQuestion, network: Network) -> Any:
     cells, end = network.cells, network.end[network.cells.study]
     rising = np.minimum(cells.week, end)
     since = np.maximum(cells.week - end, 0.0)
-    onset = _log_normal("effect_half_weeks", config.priors.effect_half_weeks)
-    stated = [config.classes[name].persistence_half_weeks for name in network.classes]
-    z = pm.Normal("persistence_z", shape=len(stated))
-    medians, widths = np.array([p.median for p in stated]), np.array([p.log_sd for p in stated])
-    persistence = pm.Deterministic("persistence_half_weeks", medians * pt.exp(widths * z))
-    half = persistence[network.class_of[network.arm_treatment[cells.arm]]]
+    classes = [config.classes[name] for name in network.classes]
+    of_arm = network.class_of[network.arm_treatment[cells.arm]]
+    onset = _by_class("effect_half_weeks", [c.effect_half_weeks for c in classes])[of_arm]
+    half = _by_class("persistence_half_weeks", [c.persistence_half_weeks for c in classes])[of_arm]
     whole = 1 - pt.exp(-LOG_2 * np.minimum(end, ENDLESS) / onset)
     risen = (1 - pt.exp(-LOG_2 * rising / onset)) / whole
     return risen * pt.exp(-LOG_2 * since / half)
+
+
+def _by_class(name: str, stated: Sequence[LogNormalPrior]) -> Any:
+    """A lognormal quantity of each class, non-centred."""
+    z = pm.Normal(f"{name}_z", shape=len(stated))
+    medians, widths = np.array([p.median for p in stated]), np.array([p.log_sd for p in stated])
+    return pm.Deterministic(name, medians * pt.exp(widths * z))

@@ -50,6 +50,7 @@ class TreatmentClass(Part):
 
     treatments: Annotated[tuple[str, ...], Field(min_length=1)]
     effect: NormalPrior
+    effect_half_weeks: LogNormalPrior
     persistence_half_weeks: LogNormalPrior
 
     @model_validator(mode="after")
@@ -69,7 +70,6 @@ class Priors(Part):
     tau_effect: LogNormalPrior
     omega: LogNormalPrior
     response_half_weeks: LogNormalPrior
-    effect_half_weeks: LogNormalPrior
 
 
 class Correlation(Part):

@@ -28,7 +28,12 @@ def question() -> NetworkQuestion:
         "stage": "chronic",
         "seed": 7,
         "classes": {
-            c: {"treatments": [t], "effect": effect, "persistence_half_weeks": half}
+            c: {
+                "treatments": [t],
+                "effect": effect,
+                "effect_half_weeks": half,
+                "persistence_half_weeks": half,
+            }
             for t, c in CLASSES.items()
         },
         "priors": {
@@ -38,7 +43,6 @@ def question() -> NetworkQuestion:
             "tau_effect": tau,
             "omega": tau,
             "response_half_weeks": half,
-            "effect_half_weeks": half,
         },
         "correlation": {"floor": 0.5, "rise": 0.25, "half_weeks": 13, **WHY},
         "sampling": {"chains": 4, "tune": 500, "draws": 1000, "target_accept": 0.95},

@@ -69,8 +69,7 @@ def at_truth(model: Any, made: Network) -> dict[str, Any]:
     """Values of the model's free variables at the truth (study effects equal to their treatment's)."""
     priors = question().priors
     effects = np.array([TRUTH.effect[t] for t in made.treatments])
-    log = {"tau_response": 0.3, "tau_effect": 0.3, "omega": 0.3, "response_half_weeks": TRUTH.response_half,
-           "effect_half_weeks": TRUTH.effect_half}  # fmt: skip
+    log = {"tau_response": 0.3, "tau_effect": 0.3, "omega": 0.3, "response_half_weeks": TRUTH.response_half}
     point = {
         f"{k}_z": np.log(v / getattr(priors, k).median) / getattr(priors, k).log_sd for k, v in log.items()
     }
@@ -83,7 +82,8 @@ def at_truth(model: Any, made: Network) -> dict[str, Any]:
         "class_z": by_class,
         "treatment_z": np.zeros(len(made.treatments) - 1),
         "arm_z": np.zeros(int((made.arm_treatment != made.reference).sum())),
-        "persistence_z": np.full(len(made.classes), np.log(TRUTH.persistence / 3) / 0.7),
+        "effect_half_weeks_z": np.full(len(made.classes), np.log(TRUTH.effect_half / 3) / 0.7),
+        "persistence_half_weeks_z": np.full(len(made.classes), np.log(TRUTH.persistence / 3) / 0.7),
     }
     assert set(point) == {v.name for v in model.free_RVs}
     return point
@@ -118,7 +118,7 @@ def test_a_known_truth_is_found(fitted: tuple[Network, Any]) -> None:
         (effects["nsaid"], -0.8, 2.4),  # a lost sign shows as 1.6 and more
         (effects["exercise"], -1.2, 2.4),
         (np.asarray(data["response"]), 1.5, 3.0),
-        (np.log(data["effect_half_weeks"]), np.log(3.0), np.log(24.0)),
+        (np.log(data["effect_half_weeks"])[..., made.classes.index("physical")], np.log(3.0), np.log(48.0)),
         (np.log(data["response_half_weeks"]), np.log(2.5), np.log(8.0)),
     ]
     for draws, truth, fault in faults:

@@ -6,7 +6,9 @@ from sim.core.streams import BLOCK_SIZE, Streams
 from tests.montecarlo import assert_share
 
 
-@pytest.mark.parametrize(("ratio", "multiple"), [((1, 1), 1), ((2, 1), 2), ((1, 1, 1, 1, 1), 1), ((1,) * 5, 3)])
+@pytest.mark.parametrize(
+    ("ratio", "multiple"), [((1, 1), 1), ((2, 1), 2), ((1, 1, 1, 1, 1), 1), ((1,) * 5, 3)]
+)
 def test_every_block_holds_the_ratio(ratio, multiple):
     size = sum(ratio) * multiple
     arm = PermutedBlocks(multiple=multiple).assign(6 * size, ratio, Streams(1, 0))

@@ -40,7 +40,7 @@ def made_posterior() -> Posterior:
         "response": rng.normal(1.9, 0.1, size),
         "response_new": -2 * effect[:, 0],
         "response_half_weeks": rng.lognormal(0.7, 0.1, size),
-        "effect_half_weeks": rng.lognormal(0.3, 0.1, size),
+        "effect_half_weeks": rng.lognormal(0.3, 0.1, (size, 1)),
         "persistence_half_weeks": rng.lognormal(1, 0.1, (size, 1)),
     }
     return Posterior("made", MappingProxyType(arrays))
@@ -54,7 +54,10 @@ def many(one: Claim, posteriors=MappingProxyType({})) -> np.ndarray:
     ("tree", "sd"),
     [
         ({"kind": "normal", "mean": 2.0, "sd": 0.5, "because": "t"}, 0.5),
-        ({"kind": "lognormal", "median": 2.0, "log_sd": 0.3, "because": "t"}, 2 * np.exp(0.045) * np.sqrt(np.expm1(0.09))),
+        (
+            {"kind": "lognormal", "median": 2.0, "log_sd": 0.3, "because": "t"},
+            2 * np.exp(0.045) * np.sqrt(np.expm1(0.09)),
+        ),
         ({"kind": "beta", "mean": 0.3, "n": 20, "because": "t"}, np.sqrt(0.3 * 0.7 / 21)),
     ],
 )
@@ -97,7 +100,7 @@ def test_claims_on_one_synthesis_share_their_joint_draw():
         ({"parameter": "baseline", "study": "one2020"}, "study_baseline", 0),
         ({"parameter": "response", "study": "one2020"}, "study_response", 0),
         ({"parameter": "response"}, "response_new", None),
-        ({"parameter": "effect_half_weeks"}, "effect_half_weeks", None),
+        ({"parameter": "effect_half_weeks", "class": "pills"}, "effect_half_weeks", 0),
         ({"parameter": "persistence_half_weeks", "class": "pills"}, "persistence_half_weeks", 0),
     ],
 )
@@ -123,7 +126,10 @@ def test_a_posterior_claim_names_what_is_missing():
         ({"assume": 1}, "because: required"),
         ({"kind": "normal", "mean": 0, "sd": 0, "because": "t"}, "sd: input should be greater than 0"),
         ({"kind": "beta", "mean": 1.4, "n": 3, "because": "t"}, "mean: input should be less than 1"),
-        ({"kind": "mixture", "parts": [{"from": {"assume": 1, "because": "t"}, "weight": 0.9}]}, "sum to 0.9"),
+        (
+            {"kind": "mixture", "parts": [{"from": {"assume": 1, "because": "t"}, "weight": 0.9}]},
+            "sum to 0.9",
+        ),
         ({"synthesis": "made"}, "names one of"),
         ({"synthesis": "made", "parameter": "baseline"}, "also needs 'study'"),
         ({"synthesis": "made", "parameter": "respnse"}, "did you mean 'response'"),

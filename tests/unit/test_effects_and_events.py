@@ -34,7 +34,8 @@ def events(latent=None, **tree):
 
 def test_an_effect_rises_by_half_lives_and_fades_after_the_end():
     effect = ExponentialOnset(
-        plateau=Assume(assume=-2, because="t"), half_weeks=Assume(assume=2, because="t"),
+        plateau=Assume(assume=-2, because="t"),
+        half_weeks=Assume(assume=2, because="t"),
         persistence_half_weeks=Assume(assume=10, because="t"),
     ).course("e", at_mean, np.full(BLOCK_SIZE, 4.0))
     everyone = np.arange(BLOCK_SIZE)
@@ -96,7 +97,10 @@ def test_causes_compete():
     [
         ({"discontinuation": {"leaves_study": assume(1.4)}}, "can leave the allowed range 0 to 1"),
         ({"withdrawal": assume(-0.1)}, "can leave the allowed range 0 to inf"),
-        ({"withdrawal": {"kind": "normal", "mean": 0.1, "sd": 0.1, "because": "t"}}, "can leave the allowed range"),
+        (
+            {"withdrawal": {"kind": "normal", "mean": 0.1, "sd": 0.1, "because": "t"}},
+            "can leave the allowed range",
+        ),
         ({"sessions": -1}, "greater than or equal to 0"),
     ],
 )

@@ -14,7 +14,9 @@ sds = st.floats(0.2, 5)
 @given(means, sds)
 def test_the_clipped_mean_is_its_integral(mean, sd):
     density = stats.norm(mean, sd)
-    inside, _ = integrate.quad(lambda x: x * density.pdf(x), 0, 10, points=[np.clip(mean, 0, 10)], epsabs=1e-12)
+    inside, _ = integrate.quad(
+        lambda x: x * density.pdf(x), 0, 10, points=[np.clip(mean, 0, 10)], epsabs=1e-12
+    )
     expected = inside + 10 * density.sf(10)
     assert clipped_mean(mean, sd, (0.0, 10.0)) == pytest.approx(expected, abs=1e-8)
 
@@ -42,7 +44,9 @@ def test_responders_count_from_their_own_baseline():
     assert np.array_equal(
         Responder(reduction=0.3).value(baseline, score), [1, 0, 1, 0, np.nan], equal_nan=True
     )
-    assert np.array_equal(State(at_most=1).value(baseline, np.array([1, 2, 0, 1, np.nan])), [1, 0, 1, 1, np.nan], equal_nan=True)
+    assert np.array_equal(
+        State(at_most=1).value(baseline, np.array([1, 2, 0, 1, np.nan])), [1, 0, 1, 1, np.nan], equal_nan=True
+    )
     assert np.array_equal(Score().value(baseline, score), score, equal_nan=True)
 
 

@@ -30,8 +30,14 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 
 def test_a_base_is_patched_and_lists_are_replaced(tmp_path):
-    write(tmp_path, "base.yaml", "schema: 1\ntitle: a\nmarks: [1, 2]\nshapes: {x: {kind: circle, radius: 1}}\n")
-    file = write(tmp_path, "top.yaml", "from: base.yaml\ntitle: b\nmarks: [3]\nshapes: {y: {kind: circle, radius: 2}}\n")
+    write(
+        tmp_path, "base.yaml", "schema: 1\ntitle: a\nmarks: [1, 2]\nshapes: {x: {kind: circle, radius: 1}}\n"
+    )
+    file = write(
+        tmp_path,
+        "top.yaml",
+        "from: base.yaml\ntitle: b\nmarks: [3]\nshapes: {y: {kind: circle, radius: 2}}\n",
+    )
     drawing = load(file, Drawing)
     assert drawing.title == "b"
     assert drawing.marks == [3]

@@ -28,7 +28,8 @@ def test_accuracy_is_that_of_morris_white_and_crowther():
 def test_the_error_of_rmse_is_what_repetition_shows():
     rng = np.random.default_rng(2)
     repeated = [
-        accuracy(e, np.ones(200), (e - 1, e + 1), np.zeros(200))["rmse"] for e in rng.normal(0.3, 1, (2000, 200))
+        accuracy(e, np.ones(200), (e - 1, e + 1), np.zeros(200))["rmse"]
+        for e in rng.normal(0.3, 1, (2000, 200))
     ]
     spread = np.std([m.value for m in repeated], ddof=1)
     assert np.mean([m.mcse for m in repeated]) == pytest.approx(spread, rel=0.08)

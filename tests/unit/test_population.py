@@ -36,7 +36,9 @@ def test_enrolment_by_inversion_is_screening_one_by_one(clinic, rule):
         for power in (1, 2):
             values, twin = mine.ravel() ** power, plain**power
             se = np.hypot(values.std() / np.sqrt(values.size), twin.std() / np.sqrt(twin.size))
-            assert_mc(float(values.mean()), float(twin.mean()), float(se), detects=0.01 * float(twin.std()) * 4)
+            assert_mc(
+                float(values.mean()), float(twin.mean()), float(se), detects=0.01 * float(twin.std()) * 4
+            )
     product, twin = (cohort.true * cohort.rating).ravel(), true * rating
     se = np.hypot(product.std() / np.sqrt(product.size), twin.std() / np.sqrt(twin.size))
     assert_mc(float(product.mean()), float(twin.mean()), float(se), detects=0.01 * float(twin.std()) * 4)

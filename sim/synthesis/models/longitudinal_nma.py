@@ -6,7 +6,7 @@ from typing import Literal
 from sim.core.loading import digest as digest_of
 from sim.synthesis.question import NetworkQuestion
 
-MODEL_VERSION = 2
+MODEL_VERSION = 3
 """Part of the digest: raise it when the model, not the configuration, changes the numbers."""
 
 
