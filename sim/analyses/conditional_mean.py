@@ -10,7 +10,7 @@ from pydantic import Field
 from sim.analyses.base import Analysis, Estimate
 from sim.analyses.data_set import DataSet, Result, Row, difference_name
 from sim.analyses.linear_model import least_squares
-from sim.analyses.moments import Measurements, Moments, pattern_of, summarise
+from sim.analyses.moments import Measurements, Moments, place_of, summarise
 from sim.analyses.reml import Fit, Model, fit
 from sim.analyses.terms import Terms
 from sim.estimand import Observations
@@ -148,7 +148,7 @@ class Incomplete:
 
     def leave_out(self, whole: Moments, group: NDArray[np.integer]) -> Moments:
         """Moments without each group in turn, (group, …)."""
-        place, _ = pattern_of(~np.isnan(self.value[:, None, :]))
+        place = place_of(~np.isnan(self.value[:, None, :]), whole.seen)
         some = place[:, 0] < len(whole.seen)
         x, y, at = self.design[some], np.nan_to_num(self.value[some]), (group[some], place[some, 0])
         parts = []
@@ -163,8 +163,7 @@ class Incomplete:
     def complete(self, fitted: Fit, visit: int, how: ConditionalMean) -> Floats:
         """Observed value at a visit or its conditional mean under each fit, (patient, data set)."""
         mean = self._means(fitted, how.strategy)
-        place, _ = pattern_of(~np.isnan(self.value[:, None, :]))
-        # the sets' patterns are those of the whole trial, so places agree with the fit's weights
+        place = place_of(~np.isnan(self.value[:, None, :]), fitted.moments.seen)
         nobody = np.zeros_like(fitted.state.weight[:, :1])
         weight = np.concatenate([fitted.state.weight, nobody], axis=1)
         slope = np.einsum("rv,rpvw->prw", fitted.covariance[:, visit], weight)[place[:, 0]]

@@ -97,7 +97,8 @@ def summarise(measured: Measurements, sizes: Sequence[int] = ()) -> Moments:
     sizes = tuple(sizes) or (len(measured.value),)
     measured = measured.first(sizes[-1])
     seen = ~np.isnan(measured.value)
-    place, patterns = pattern_of(seen)
+    patterns = patterns_in(seen)
+    place = place_of(seen, patterns)
     shape = (len(sizes), seen.shape[1], len(patterns))
     total = _Totals(_cells(place, sizes, shape), shape)
     z = [np.asarray(column, dtype=np.float64).ravel() for column in measured.columns]
@@ -112,30 +113,34 @@ def summarise(measured: Measurements, sizes: Sequence[int] = ()) -> Moments:
     return Moments(patterns, total(np.ones_like(z[0])), xx, xy, yy)
 
 
-def pattern_of(seen: Bools) -> tuple[NDArray[np.integer], Floats]:
-    """Say which pattern of observed visits each patient has.
+def patterns_in(seen: Bools) -> Floats:
+    """Patterns of observed visits that occur, (pattern, visit), 0 or 1; none for no visit at all."""
+    visits = seen.shape[2]
+    code = seen @ (1 << np.arange(visits, dtype=np.int64))
+    present = (
+        np.unique(code) if visits > 16 else np.flatnonzero(np.bincount(code.ravel(), minlength=1 << visits))
+    )
+    return np.asarray(present[present > 0, None] >> np.arange(visits) & 1, dtype=np.float64)
+
+
+def place_of(seen: Bools, patterns: Floats) -> NDArray[np.integer]:
+    """Say which of the patterns each patient has.
 
     Parameters
     ----------
     seen
         (patient, replicate, visit).
+    patterns
+        As from ``patterns_in`` these or more patients.
 
     Returns
     -------
     place
         (patient, replicate); the number of patterns where no visit is observed.
-    patterns
-        The patterns present, (pattern, visit), 0 or 1.
     """
-    visits = seen.shape[2]
-    code = seen @ (1 << np.arange(visits, dtype=np.int64))
-    if visits <= 16:
-        present = np.flatnonzero(np.bincount(code.ravel(), minlength=1 << visits))
-    else:
-        present = np.unique(code)
-    present = present[present > 0]
-    patterns = np.asarray(present[:, None] >> np.arange(visits) & 1, dtype=np.float64)
-    return np.where(code > 0, np.searchsorted(present, code), len(present)), patterns
+    powers = 1 << np.arange(seen.shape[2], dtype=np.int64)
+    code = seen @ powers
+    return np.where(code > 0, np.searchsorted(patterns.astype(np.int64) @ powers, code), len(patterns))
 
 
 @dataclass(frozen=True)

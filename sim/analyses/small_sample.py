@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sim.analyses.covariance import CHOLESKY, UNSTRUCTURED, Structure
 from sim.analyses.inverse import invert
-from sim.analyses.moments import Measurements, Moments, pattern_of
+from sim.analyses.moments import Measurements, Moments, place_of
 from sim.analyses.reml import Fit, State, bilinear, gradient
 
 Floats = NDArray[np.float64]
@@ -156,7 +156,7 @@ def empirical_se(fit: Fit, weights: Floats, measured: Measurements) -> Floats:
         The data of the fit, one data set a replicate.
     """
     seen = ~np.isnan(measured.value)
-    place, _ = pattern_of(seen)
+    place = place_of(seen, fit.moments.seen)
     nobody = np.zeros_like(fit.state.weight[:, :1])
     weight = np.concatenate([fit.state.weight, nobody], axis=1)[np.arange(len(fit.theta)), place]
     design = np.stack(measured.columns, axis=-1)

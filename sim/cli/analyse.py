@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.box import SIMPLE
+from rich.console import Console
 from rich.table import Table as Shown
 
 from sim.analyses.base import Analysis
@@ -17,7 +18,7 @@ from sim.core.errors import InputError
 from sim.core.loading import SCHEMA, read_yaml, resolve, validate
 
 WIDTH = 130
-"""Columns of text that the table needs; a narrower terminal wraps rather than cuts numbers."""
+"""Characters that the longest line of the table needs."""
 
 
 def analyse(
@@ -97,7 +98,7 @@ def show(result: Result) -> None:
         table.add_column(heading, no_wrap=True, overflow="fold")
     for row in result.estimates:
         table.add_row(*_cells(row))
-    out.print(table, width=max(out.width, WIDTH), crop=False)
+    Console(width=max(out.width, WIDTH), highlight=False).print(table)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
