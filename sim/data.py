@@ -27,7 +27,7 @@ class TrialData:
     weeks
         Follow-up visits, (visit,), weeks since randomisation.
     stopped
-        Week in which treatment was discontinued, (patient, replicate); inf is never.
+        Week in which treatment was discontinued or the study left, (patient, replicate); inf is never.
     sizes
         Sample sizes at which the data are analysed: each is a cut of the first patients.
     """

@@ -59,8 +59,9 @@ class Estimand(Part):
     def variable(self, data: TrialData, endpoint: Endpoint) -> Floats:
         """Value of the variable for every patient, (patient, replicate), intercurrent events applied.
 
-        Treatment policy: the value whatever happened. Composite: stopping before the visit is
-        non-response. Hypothetical: what was seen after stopping is set to nan, not used.
+        Treatment policy: the value whatever happened. Composite: stopping treatment, or leaving the
+        study with it, before the visit is non-response. Hypothetical: what was seen after stopping is
+        set to nan, not used.
         """
         value = endpoint.value(data.baseline, data.score[:, :, data.visit(self.visit)])
         return self._after_events(value, data.stopped, self.visit)
@@ -82,7 +83,7 @@ class Estimand(Part):
         strategy = self.intercurrent_events.discontinuation.replace("_", " ")
         return (
             f"{what} of {endpoint.words()} at week {self.visit:g}, {', '.join(self.contrast.of)} against "
-            f"{self.contrast.to}, in all randomised patients; stopping treatment: {strategy}"
+            f"{self.contrast.to}, in all randomised patients; stopping treatment or leaving: {strategy}"
         )
 
 

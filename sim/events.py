@@ -34,6 +34,11 @@ class Events:
     reason: NDArray[np.int8]
     leave: Floats
 
+    @property
+    def ended(self) -> Floats:
+        """Week in which treatment was discontinued or the study left, (patient, replicate)."""
+        return np.minimum(self.stop, self.leave)
+
 
 @dataclass(frozen=True)
 class Hazards:

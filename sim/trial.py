@@ -83,7 +83,7 @@ def simulate(protocol: Protocol, scenario: Scenario, draws: Draws, sizes: tuple[
     score, events = experience(protocol, world, arm, draws.streams)
     missed = _missed_visits(world.truth, score.shape, draws.streams)
     score = hide(score, protocol.weeks, events, missed)
-    data = TrialData(arm, world.baseline, score, protocol.weeks, events.stop, sizes)
+    data = TrialData(arm, world.baseline, score, protocol.weeks, events.ended, sizes)
     findings = tuple(analyse(protocol, look, data) for look in protocol.looks)
     finished = enrolled[np.array(sizes) - 1] + protocol.primary_week
     return TrialRecord(sizes, findings, data, events, finished)
@@ -160,7 +160,7 @@ def _whole_lives(protocol: Protocol, world: World, name: str, streams: Streams) 
             score, events = experience(protocol, world, arm, streams)
         else:
             score, events = without_events(protocol, world, arm)
-        lives[stopping] = TrialData(arm, world.baseline, score, protocol.weeks, events.stop, (len(arm),))
+        lives[stopping] = TrialData(arm, world.baseline, score, protocol.weeks, events.ended, (len(arm),))
     return lives
 
 

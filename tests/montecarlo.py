@@ -16,7 +16,9 @@ def assert_mc(estimate: float, truth: float, se: float, detects: float, z: float
     """
     assert se > 0, "a standard error of zero cannot show anything"
     needed = (z + POWER_Z) * se
-    assert needed <= detects, f"too few replicates: a fault of {detects:g} needs a standard error of {detects / 8:g}"
+    assert needed <= detects, (
+        f"too few replicates: a fault of {detects:g} needs a standard error of {detects / 8:g}"
+    )
     distance = abs(estimate - truth) / se
     assert distance <= z, f"{estimate:.5f} is {distance:.1f} standard errors from {truth:.5f}"
 

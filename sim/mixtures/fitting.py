@@ -1,7 +1,7 @@
 """A mixture fitted to draws: expectation–maximisation, the number of components by AIC."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -47,7 +47,11 @@ class _Form:
 
 
 def fit(
-    kind: type[Kind], draws: Floats, components: Sequence[int] = (1, 2, 3, 4), penalty: float = 2.0
+    kind: type[Kind],
+    draws: Floats,
+    components: Sequence[int] = (1, 2, 3, 4),
+    penalty: float = 2.0,
+    bounded: bool = False,
 ) -> Fit[Kind]:
     """Fit mixtures with each number of components and keep the one with the smallest AIC.
 
@@ -62,6 +66,8 @@ def fit(
     penalty
         What a parameter costs: AIC = penalty × parameters − 2 × log likelihood (Akaike 1974,
         doi:10.1109/TAC.1974.1100705). More than 2 suits correlated draws.
+    bounded
+        Keep shapes at 1 or more, so that no density is infinite at 0 or 1 and the ELIR exists.
 
     Raises
     ------
@@ -81,17 +87,21 @@ def fit(
         raise InputError(f"draws for a {kind.__name__} must lie inside its support")
     if not components or not set(components) <= set(range(1, len(STARTING_SPREADS) + 1)):
         raise InputError(f"numbers of components must be from 1 to {len(STARTING_SPREADS)}, got {components}")
-    fits = [_best(kind, draws, number, penalty) for number in components]
-    return min(fits, key=lambda found: found.aic)
+    form = BOUNDED.get(kind, FORMS[kind]) if bounded else FORMS[kind]
+    fits = [_best(kind, form, draws, number) for number in components]
+    return min((Fit(m, likelihood, penalty * (3 * m.size - 1) - 2 * likelihood) for m, likelihood in fits), key=_aic)
 
 
-def _best(kind: type[Kind], draws: Floats, number: int, penalty: float) -> Fit[Kind]:
+def _aic(found: Fit[Kind]) -> float:
+    return found.aic
+
+
+def _best(kind: type[Kind], form: _Form, draws: Floats, number: int) -> tuple[Kind, float]:
     starts = [_blocks(draws, number)] + ([_spreads(draws, number)] if number > 1 else [])
-    climbs = [_climb(FORMS[kind], draws, start) for start in starts]
+    climbs = [_climb(form, draws, start) for start in starts]
     parameters, likelihood = max(climbs, key=lambda found: found[1])
     order = np.argsort(-parameters[0])
-    mixture = kind(*(array[order] for array in parameters))
-    return Fit(mixture, likelihood, penalty * (3 * number - 1) - 2 * likelihood)
+    return kind(*(array[order] for array in parameters)), likelihood
 
 
 def _blocks(draws: Floats, number: int) -> Floats:
@@ -164,6 +174,20 @@ def _beta_solve(expected: Floats, near: Pair) -> Pair:
     return a, b
 
 
+def _bounded_beta_solve(expected: Floats, near: Pair) -> Pair:
+    """As above with shapes of 1 or more: on an edge of that region the other shape is in closed form."""
+    a, b = _beta_solve(expected, near)
+    beside_a, beside_b = np.maximum(-1 / expected[:, 1], 1), np.maximum(-1 / expected[:, 0], 1)
+    low_a, low_b = a < 1, b < 1
+    a, b = np.where(low_a, 1, np.where(low_b, beside_b, a)), np.where(low_b & ~low_a, 1, np.where(low_a, beside_a, b))
+    return a, b
+
+
+def _bounded_gamma_solve(expected: Floats, near: Pair) -> Pair:
+    a = np.maximum(_gamma_solve(expected, near)[0], 1)
+    return a, a / expected[:, 0]
+
+
 def _gamma_solve(expected: Floats, near: Pair) -> Pair:
     """Solve log(a) − ψ(a) = log E x − E log x by Newton's method on log a; b = a / E x."""
     a, (mean, log_x) = near[0], expected.T
@@ -192,4 +216,9 @@ FORMS = {
         lambda mean, var: (mean**2 / var, mean / var),
         _gamma_solve,
     ),
+}
+
+BOUNDED = {
+    BetaMixture: replace(FORMS[BetaMixture], solve=_bounded_beta_solve),
+    GammaMixture: replace(FORMS[GammaMixture], solve=_bounded_gamma_solve),
 }

@@ -40,7 +40,9 @@ def test_a_smaller_size_is_a_cut_of_the_larger(two_arm):
     for place, size in enumerate((30, 50)):
         alone = record(two_arm, {"n": size})
         for cut, own in zip(whole.findings, alone.findings, strict=True):
-            assert np.allclose(cut.estimate.estimate[:, place], own.estimate.estimate[:, 0], rtol=1e-12, atol=1e-12)
+            assert np.allclose(
+                cut.estimate.estimate[:, place], own.estimate.estimate[:, 0], rtol=1e-12, atol=1e-12
+            )
             assert np.array_equal(cut.success[:, place], own.success[:, 0])
         assert np.array_equal(whole.finished[place], alone.finished[0])
 
@@ -118,7 +120,17 @@ def test_a_lost_or_broken_block_is_computed_again(long_study, undisturbed, tmp_p
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_loses_no_finished_block_and_ends_with_the_same_bytes(two_arm_file, tmp_path, how):
     study = Study.load(two_arm_file, ("replicates=6000",))
-    command = [sys.executable, "-m", "sim", "run", str(two_arm_file), "--replicates", "6000", "--out", str(tmp_path / "a")]
+    command = [
+        sys.executable,
+        "-m",
+        "sim",
+        "run",
+        str(two_arm_file),
+        "--replicates",
+        "6000",
+        "--out",
+        str(tmp_path / "a"),
+    ]
     process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, start_new_session=True)
     while len(list((tmp_path / "a" / "blocks").glob("*.parquet"))) < 6:
         assert process.poll() is None, process.stderr.read() if process.stderr else ""

@@ -48,7 +48,9 @@ def test_ancova_is_statsmodels_on_the_same_data():
                 assert mine.estimate[k, place, r] == pytest.approx(fit.params[k + 1], abs=1e-10)
                 assert mine.se[k, place, r] == pytest.approx(fit.bse[k + 1], abs=1e-10)
                 assert mine.df[k, place, r] == fit.df_resid
-                assert (mine.low[k, place, r], mine.high[k, place, r]) == pytest.approx(fit.conf_int()[k + 1], abs=1e-9)
+                assert (mine.low[k, place, r], mine.high[k, place, r]) == pytest.approx(
+                    fit.conf_int()[k + 1], abs=1e-9
+                )
                 one_sided = stats.t.cdf(fit.tvalues[k + 1], fit.df_resid)
                 assert mine.one_sided_p("lower")[k, place, r] == pytest.approx(one_sided, abs=1e-10)
 
@@ -145,10 +147,14 @@ def test_responder_power_is_the_exact_binomial(two_arm):
     """Wald's test enumerated over both binomials, at the shares that the model gives."""
     protocol, scenario = plain(two_arm)
     protocol = validate(
-        {**dump(protocol), "estimands": {"responder": {**dump(protocol.estimands["responder"]), "endpoint": "low"}},
-         "endpoints": {**dump(protocol)["endpoints"], "low": {"kind": "state", "at_most": 3.0}},
-         "looks": [dump(protocol)["looks"][1]]},
-        Protocol, "test",
+        {
+            **dump(protocol),
+            "estimands": {"responder": {**dump(protocol.estimands["responder"]), "endpoint": "low"}},
+            "endpoints": {**dump(protocol)["endpoints"], "low": {"kind": "state", "at_most": 3.0}},
+            "looks": [dump(protocol)["looks"][1]],
+        },
+        Protocol,
+        "test",
     )
     findings = list(estimates(protocol, scenario))
     sd = np.sqrt(1.7**2 + 2.1**2 + 0.9**2)
@@ -163,7 +169,9 @@ def test_responder_power_is_the_exact_binomial(two_arm):
         z = (p1 - p0) / np.sqrt((p1 * (1 - p1) + p0 * (1 - p0)) / 60)
     reject = np.nan_to_num(z, nan=0.0) >= stats.norm.ppf(0.975)
     joint = stats.binom.pmf(k, 60, shares[0])[:, None] * stats.binom.pmf(k, 60, shares[1])[None, :]
-    assert_share(np.concatenate([f.success.ravel() for f in findings]), float((joint * reject).sum()), detects=0.03)
+    assert_share(
+        np.concatenate([f.success.ravel() for f in findings]), float((joint * reject).sum()), detects=0.03
+    )
 
 
 @pytest.mark.parametrize("look", [0])
@@ -178,7 +186,20 @@ def test_type_1_error_of_ancova_on_scores_with_losses(two_arm, look):
 def test_recruitment_time_is_gamma(two_arm):
     protocol = two_arm.protocols["small"].model_copy(update={"sizes": ()})
     weeks = np.concatenate(
-        [simulate(protocol, two_arm.scenarios["null"], Draws(Streams(3, b), {})).finished.ravel() - 12 for b in range(40)]
+        [
+            simulate(protocol, two_arm.scenarios["null"], Draws(Streams(3, b), {})).finished.ravel() - 12
+            for b in range(40)
+        ]
     )
     assert_mean(weeks, 80 / 2.0, detects=1.0)
     assert_mc(float(weeks.std()), np.sqrt(80) / 2, float(weeks.std() / np.sqrt(2 * weeks.size)), detects=0.5)
+
+
+def test_composite_and_its_analysis_mean_the_same(two_arm):
+    """Leaving counts as non-response in the truth as in the analysis: no bias where all missing is leaving."""
+    protocol = two_arm.protocols["small"].model_copy(update={"n": 200, "sizes": ()})
+    scenario = two_arm.scenarios["expected"]
+    draws = [Draws(Streams(21, block), {}) for block in range(60)]
+    truth = np.concatenate([true_values(protocol, scenario, d, 200)["responder"].ravel() for d in draws])
+    found = np.concatenate([simulate(protocol, scenario, d).findings[1].estimate.estimate.ravel() for d in draws])
+    assert_mean(found - truth, 0.0, detects=0.01)
