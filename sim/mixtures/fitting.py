@@ -89,7 +89,9 @@ def fit(
         raise InputError(f"numbers of components must be from 1 to {len(STARTING_SPREADS)}, got {components}")
     form = BOUNDED.get(kind, FORMS[kind]) if bounded else FORMS[kind]
     fits = [_best(kind, form, draws, number) for number in components]
-    return min((Fit(m, likelihood, penalty * (3 * m.size - 1) - 2 * likelihood) for m, likelihood in fits), key=_aic)
+    return min(
+        (Fit(m, likelihood, penalty * (3 * m.size - 1) - 2 * likelihood) for m, likelihood in fits), key=_aic
+    )
 
 
 def _aic(found: Fit[Kind]) -> float:
@@ -179,7 +181,10 @@ def _bounded_beta_solve(expected: Floats, near: Pair) -> Pair:
     a, b = _beta_solve(expected, near)
     beside_a, beside_b = np.maximum(-1 / expected[:, 1], 1), np.maximum(-1 / expected[:, 0], 1)
     low_a, low_b = a < 1, b < 1
-    a, b = np.where(low_a, 1, np.where(low_b, beside_b, a)), np.where(low_b & ~low_a, 1, np.where(low_a, beside_a, b))
+    a, b = (
+        np.where(low_a, 1, np.where(low_b, beside_b, a)),
+        np.where(low_b & ~low_a, 1, np.where(low_a, beside_a, b)),
+    )
     return a, b
 
 
