@@ -46,7 +46,8 @@ def fixed_design() -> None:
 
     trial(0)
     whole, floor = seconds(trial, recording.redraw)
-    print(f"fixed design, {protocol.n} patients x {len(protocol.visits)} visits, 20 % lost, ANCOVA + responders, full record")
+    what = f"{protocol.n} patients x {len(protocol.visits)} visits, 20 % lost, ANCOVA + responders, full record"
+    print(f"fixed design, {what}")
     print(f"  trials per second, one core     {BLOCK_SIZE / whole:12,.0f}   budget 20,000")
     print(f"  random numbers alone, per second{BLOCK_SIZE / floor:12,.0f}")
     print(f"  ratio to the random numbers     {whole / floor:12.2f}   budget  2.50")
@@ -54,7 +55,9 @@ def fixed_design() -> None:
     job = Job(Cell("two_arm", "expected"), protocol, scenario, study.seed, 0, files_, "")
     begin = time.perf_counter()
     compute_block(job)
-    print(f"  with true values from potential outcomes, a block: {(time.perf_counter() - begin) * 1e3:.0f} ms")
+    print(
+        f"  with true values from potential outcomes, a block: {(time.perf_counter() - begin) * 1e3:.0f} ms"
+    )
 
 
 if __name__ == "__main__":

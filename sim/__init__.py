@@ -1,4 +1,4 @@
-"""Clinical-trial outcome simulation for low back pain: reported trials, priors, virtual patients, sample size."""
+"""Clinical-trial simulation for low back pain: reported trials, priors, virtual patients, sample size."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ _HOMES = {"Plan": "sim.execution", "Results": "sim.results", "Study": "sim.study
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for, so that ``import sim`` itself costs nothing (PEP 562)."""
+    """Load a public name when it is first asked for, so that ``import sim`` costs nothing (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'sim' has no attribute '{name}'")
     return getattr(import_module(_HOMES[name]), name)

@@ -37,7 +37,9 @@ def write_tables(folder: Path, study: Study, replicates: Mapping[Cell, int]) -> 
         characteristics += [names | asdict(row) for row in rows]
         responders += [names | row for row in responder_intervals(protocol, tables["arms"])]
         courses += [names | row for row in mean_course(protocol, tables["arms"])]
-    write_csv(folder / "operating_characteristics.csv", [{c: row[c] for c in COLUMNS} for row in characteristics])
+    write_csv(
+        folder / "operating_characteristics.csv", [{c: row[c] for c in COLUMNS} for row in characteristics]
+    )
     write_csv(folder / "responders.csv", responders)
     write_csv(folder / "courses.csv", courses)
     if any(protocol.sizes for protocol in study.protocols.values()):
@@ -47,7 +49,9 @@ def write_tables(folder: Path, study: Study, replicates: Mapping[Cell, int]) -> 
     return int(sum(round(row["value"] * row["replicates"]) for row in failures))
 
 
-def write_provenance(folder: Path, study: Study, posteriors: Mapping[str, Posterior], facts: dict[str, Any]) -> None:
+def write_provenance(
+    folder: Path, study: Study, posteriors: Mapping[str, Posterior], facts: dict[str, Any]
+) -> None:
     """Write what made these numbers; ``facts`` are the run's digest, replicates, seconds and failures."""
     content = {
         "study": study.name,

@@ -17,8 +17,13 @@ def _density(z: Any) -> Any:
     return np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
 
 
-def clipped_mean(mean: Any, sd: Any, bounds: tuple[float, float], cdf: Callable[[Any], Any] = ndtr,
-                 pdf: Callable[[Any], Any] = _density) -> Any:
+def clipped_mean(
+    mean: Any,
+    sd: Any,
+    bounds: tuple[float, float],
+    cdf: Callable[[Any], Any] = ndtr,
+    pdf: Callable[[Any], Any] = _density,
+) -> Any:
     """Mean of a normal variable clipped to a scale: the mean that a trial reports.
 
     Parameters

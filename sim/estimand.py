@@ -53,7 +53,9 @@ class Estimand(Part):
     @model_validator(mode="after")
     def _composite_needs_a_response(self) -> Self:
         if self.intercurrent_events.discontinuation == "composite" and self.summary == "mean_difference":
-            raise wrong("strategy 'composite' counts an event as non-response; it needs summary risk_difference")
+            raise wrong(
+                "strategy 'composite' counts an event as non-response; it needs summary risk_difference"
+            )
         return self
 
     def variable(self, data: TrialData, endpoint: Endpoint) -> Floats:

@@ -94,7 +94,7 @@ def _adverse_event(arm: Ints, hazards: Hazards, streams: Streams) -> Floats:
 
 
 def _inefficacy(latent: Floats, arm: Ints, weeks: Floats, hazards: Hazards, streams: Streams) -> Floats:
-    """Cumulate the pain-dependent hazard over the intervals between visits, the rating held since the last."""
+    """Cumulate the pain-dependent hazard between visits, the rating held since the last."""
     base, ratio, start = hazards.of("pain_at_five"), hazards.of("pain_ratio"), hazards.of("pain_from")
     happens = np.full(arm.shape, NEVER)
     if not base.any():

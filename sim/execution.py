@@ -142,7 +142,9 @@ def _executor(plan: Plan, jobs: int) -> Iterator[Executor | None]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def each(function: Callable[[Work], Result], jobs: Sequence[Work], plan: Plan) -> Iterator[tuple[Work, Result]]:
+def each(
+    function: Callable[[Work], Result], jobs: Sequence[Work], plan: Plan
+) -> Iterator[tuple[Work, Result]]:
     """Yield each job with its result as it finishes; ``function`` must be importable by a worker.
 
     A failure or Ctrl-C cancels what has not begun; what is finished stays.
@@ -200,7 +202,15 @@ class Wave:
             blocks = range(-(-replicates // BLOCK_SIZE))
             for block in set(blocks) - cell.finished(self.folder, blocks):
                 jobs.append(
-                    Job(cell, protocol, scenario.only(protocol), self.study.seed, block, plan.files, str(self.folder))
+                    Job(
+                        cell,
+                        protocol,
+                        scenario.only(protocol),
+                        self.study.seed,
+                        block,
+                        plan.files,
+                        str(self.folder),
+                    )
                 )
         return sorted(jobs, key=lambda job: (job.block, job.cell.protocol, job.cell.scenario))
 
@@ -233,7 +243,11 @@ def _needed(study: Study, folder: Path, cell: Cell, now: int) -> int:
     if isinstance(study.replicates, int):
         return now
     scenario, until = study.scenarios[cell.scenario], study.replicates.until
-    applies = {"power": not scenario.null, "type_1_error": scenario.null, "assurance": scenario.claims.is_drawn}
+    applies = {
+        "power": not scenario.null,
+        "type_1_error": scenario.null,
+        "assurance": scenario.claims.is_drawn,
+    }
     if not applies[until.metric]:
         return now
     success = read_blocks(folder, cell, now)["estimates"]

@@ -92,7 +92,9 @@ def _estimand(name: str, arm: str, size: int, success: str, rows: Table) -> Iter
         yield Characteristic(size, name, arm, metric, measured.value, measured.mcse, len(rows["estimate"]))
 
 
-def accuracy(estimate: Floats, se: Floats, interval: tuple[Floats, Floats], truth: Floats) -> dict[str, Measured]:
+def accuracy(
+    estimate: Floats, se: Floats, interval: tuple[Floats, Floats], truth: Floats
+) -> dict[str, Measured]:
     """Bias, root mean squared error, coverage and standard errors against the true values.
 
     ``truth`` is nan where it was not computed; where it does not differ between replicates (power), the
@@ -114,7 +116,9 @@ def accuracy(estimate: Floats, se: Floats, interval: tuple[Floats, Floats], trut
     return {
         "truth": average(known),
         "bias": Measured(bias.value, float(np.hypot(bias.mcse, target_error))),
-        "rmse": Measured(rmse, float(np.std(error**2, ddof=1) / np.sqrt(replicates) / (2 * rmse)) if rmse else 0.0),
+        "rmse": Measured(
+            rmse, float(np.std(error**2, ddof=1) / np.sqrt(replicates) / (2 * rmse)) if rmse else 0.0
+        ),
         "coverage": proportion(((interval[0] <= target) & (target <= interval[1]))[kept]),
         "empirical_se": Measured(empirical, empirical / np.sqrt(2 * (replicates - 1))),
         "mean_se": average(se[kept]),
@@ -160,7 +164,7 @@ def responder_intervals(protocol: Protocol, arms: Table) -> Iterator[dict[str, A
 
 
 def mean_course(protocol: Protocol, arms: Table) -> Iterator[dict[str, Any]]:
-    """Yield each arm's mean score of the observed at every visit: mean over trials, 95 % predictive interval."""
+    """Yield each arm's mean observed score at every visit: mean over trials, 95 % predictive interval."""
     for arm in protocol.arms:
         for week in protocol.visits:
             rows = (arms["arm"] == arm.name) & (arms["week"] == week)

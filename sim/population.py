@@ -87,7 +87,9 @@ class Variation(Part):
         growth = np.log1p(weeks / at["growth_weeks"]) / np.log1p(WEEKS_OF_VARIATION / at["growth_weeks"])
         lag = np.abs(weeks[:, None] - weeks[None, :])
         shape = at["lasting_share"] + (1 - at["lasting_share"]) * np.exp(-lag / at["fading_weeks"])
-        return np.asarray(at["sd"] ** 2 * np.sqrt(growth[:, None] * growth[None, :]) * shape, dtype=np.float64)
+        return np.asarray(
+            at["sd"] ** 2 * np.sqrt(growth[:, None] * growth[None, :]) * shape, dtype=np.float64
+        )
 
 
 class Margin(Part):

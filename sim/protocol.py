@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -73,7 +74,7 @@ class Protocol(Part):
         if len(set(names)) < len(names):
             raise wrong(f"arms: two arms have the same name ({', '.join(names)})")
         visits = self.visits
-        if visits[0] != 0 or any(b <= a for a, b in zip(visits, visits[1:], strict=False)):
+        if visits[0] != 0 or any(b <= a for a, b in pairwise(visits)):
             raise wrong(f"visits: must begin at 0 and increase, in weeks; got {list(visits)}")
         if self.n < sum(arm.ratio for arm in self.arms):
             raise wrong(f"n: {self.n} patients cannot fill {len(self.arms)} arms once")
@@ -108,10 +109,14 @@ class Protocol(Part):
     def _check_look(self, place: int, look: Look) -> None:
         name = look.analysis.estimand
         if name not in self.estimands:
-            raise wrong(f"looks[{place}].analysis.estimand: unknown estimand '{name}':{suggest(name, self.estimands)}")
+            raise wrong(
+                f"looks[{place}].analysis.estimand: unknown estimand '{name}':{suggest(name, self.estimands)}"
+            )
         needed, given = look.analysis.summary, self.estimands[name].summary
         if needed not in (None, given):
-            raise wrong(f"looks[{place}].analysis.kind: this analysis needs a {needed}, '{name}' is a {given}")
+            raise wrong(
+                f"looks[{place}].analysis.kind: this analysis needs a {needed}, '{name}' is a {given}"
+            )
 
     @property
     def pain(self) -> Score:
@@ -142,7 +147,9 @@ class Protocol(Part):
     def words(self) -> list[str]:
         """Say the trial in words, a sentence an item."""
         total = sum(self.ratio)
-        arms = ", ".join(f"{a.name} ({a.treatment}, {round(self.n * a.ratio / total)} patients)" for a in self.arms)
+        arms = ", ".join(
+            f"{a.name} ({a.treatment}, {round(self.n * a.ratio / total)} patients)" for a in self.arms
+        )
         rule, age = self.eligibility.pain, self.eligibility.age
         entry = f"pain of at least {rule.at_least:g}" if rule.at_least else "any pain"
         entry += f" and at most {rule.at_most:g}" if rule.at_most is not None else ""

@@ -40,7 +40,9 @@ class BlockTables:
 def tabulate(protocol: Protocol, record: TrialRecord, block: int, truth: Mapping[str, Floats]) -> BlockTables:
     """Lay a block's record out as tables; ``truth`` (compared arm, replicate) may be empty."""
     replicate = block * BLOCK_SIZE + np.arange(BLOCK_SIZE)
-    estimates = [_estimates(protocol, f, record.sizes, replicate, truth.get(f.estimand)) for f in record.findings]
+    estimates = [
+        _estimates(protocol, f, record.sizes, replicate, truth.get(f.estimand)) for f in record.findings
+    ]
     return BlockTables(
         estimates=_stack([row for rows in estimates for row in rows]),
         arms=_stack(_arm_rows(protocol, record, replicate)),
@@ -158,7 +160,9 @@ class ScoreGrid:
         """Counts by name, each (arm, replicate); ``place`` is arm × block size + replicate."""
         cells = self.levels * (self.levels + 1)
         cell = place * cells + start * (self.levels + 1) + score
-        table = np.bincount(cell.ravel(), minlength=arms * BLOCK_SIZE * cells).reshape(arms, BLOCK_SIZE, cells)
+        table = np.bincount(cell.ravel(), minlength=arms * BLOCK_SIZE * cells).reshape(
+            arms, BLOCK_SIZE, cells
+        )
         sums = table @ self.features
         whole = ("score_sum", "score_squares")
         return {

@@ -1,4 +1,4 @@
-"""Sample size: the smallest trial that reaches a power or an assurance, from one run, with its uncertainty."""
+"""Sample size: the smallest trial that reaches a power or an assurance, with its uncertainty."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -85,7 +85,9 @@ class Search:
         """Patients of ``arm`` in a trial of ``total``."""
         return total * self.protocol.ratio[self.protocol.position(arm)] // self.unit
 
-    def successes(self, sizes: tuple[int, ...], first_block: int, plan: Plan, folder: Path | None) -> Decisions:
+    def successes(
+        self, sizes: tuple[int, ...], first_block: int, plan: Plan, folder: Path | None
+    ) -> Decisions:
         """Simulate and return the decisions, (compared arm, size, replicate)."""
         blocks = range(first_block, first_block + -(-self.replicates // BLOCK_SIZE))
         keep = str(folder) if folder else None
@@ -173,9 +175,14 @@ class CurvePoint:
     mcse: float
 
 
-def searches(study: Study, sizing: Sizing, targets: tuple[Target, ...] = ("power", "assurance")) -> list[Search]:
+def searches(
+    study: Study, sizing: Sizing, targets: tuple[Target, ...] = ("power", "assurance")
+) -> list[Search]:
     """List what has to be searched for a study."""
-    goals = {"power": (sizing.power, sizing.power_scenario), "assurance": (sizing.assurance, sizing.assurance_scenario)}
+    goals = {
+        "power": (sizing.power, sizing.power_scenario),
+        "assurance": (sizing.assurance, sizing.assurance_scenario),
+    }
     found = []
     for target in targets:
         goal, name = goals[target]
@@ -184,8 +191,15 @@ def searches(study: Study, sizing: Sizing, targets: tuple[Target, ...] = ("power
             scenario = scenario.model_copy(update={"claims": AtMean()})
         found.append(
             Search(
-                target, goal, sizing.protocol, study.protocols[sizing.protocol], name, scenario,
-                study.seed, sizing.replicates, sizing.largest,
+                target,
+                goal,
+                sizing.protocol,
+                study.protocols[sizing.protocol],
+                name,
+                scenario,
+                study.seed,
+                sizing.replicates,
+                sizing.largest,
             )
         )
     return found
@@ -195,7 +209,9 @@ def default_sizing(study: Study) -> Sizing:
     """Choose what a study without ``size`` means: its first protocol, its first scenarios of each sort."""
     if study.size:
         return study.size
-    alive = {name: scenario for name, scenario in study.scenarios.items() if not scenario.null} or study.scenarios
+    alive = {
+        name: scenario for name, scenario in study.scenarios.items() if not scenario.null
+    } or study.scenarios
     first = next(iter(alive))
     fixed = [name for name, scenario in alive.items() if not scenario.claims.is_drawn]
     drawn = [name for name, scenario in alive.items() if scenario.claims.is_drawn]
@@ -250,11 +266,15 @@ def _crossing(search: Search, decisions: Decisions, sizes: NDArray[np.int64]) ->
     if not np.isfinite(at):
         return Crossing(None, np.nan, np.nan, last.value, last.mcse)
     stream = np.random.Generator(np.random.SFC64(search.seed))
-    weights = stream.multinomial(decisions.shape[1], np.full(decisions.shape[1], 1 / decisions.shape[1]), BOOTSTRAPS)
+    weights = stream.multinomial(
+        decisions.shape[1], np.full(decisions.shape[1], 1 / decisions.shape[1]), BOOTSTRAPS
+    )
     curves = weights @ decisions.T / decisions.shape[1]
     starts = [crossing(curve, sizes, search.goal) for curve in curves]
     low, high = np.quantile(starts, [0.025, 0.975], method="nearest")
-    return Crossing(int(np.ceil(at / search.unit - 1e-9)) * search.unit, float(low), float(high), last.value, last.mcse)
+    return Crossing(
+        int(np.ceil(at / search.unit - 1e-9)) * search.unit, float(low), float(high), last.value, last.mcse
+    )
 
 
 def crossing(rates: Floats, sizes: NDArray[np.int64], goal: float) -> float:
@@ -279,14 +299,22 @@ def _answer(
 ) -> SampleSize:
     head = (search.protocol_name, search.target, search.goal, search.scenario_name, arm)
     if found.total is None or fresh is None:
-        note = f"{search.target} is {found.last:.2f} at the largest size looked at ({search.grid[-1]} patients)"
+        note = (
+            f"{search.target} is {found.last:.2f} at the largest size looked at ({search.grid[-1]} patients)"
+        )
         return SampleSize(*head, None, None, found.last, found.last_error, np.nan, np.nan, note)
     rate = proportion(fresh[place, totals.index(found.total)])
     share = search.per_arm(search.unit * 1000, arm) / (search.unit * 1000)
     note = "already reached at the smallest size looked at" if found.total <= search.grid[0] else ""
     return SampleSize(
-        *head, search.per_arm(found.total, arm), found.total, rate.value, rate.mcse,
-        found.low * share, found.high * share, note,
+        *head,
+        search.per_arm(found.total, arm),
+        found.total,
+        rate.value,
+        rate.mcse,
+        found.low * share,
+        found.high * share,
+        note,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -202,7 +202,8 @@ class Scenario(Part):
         weeks = protocol.weeks
         return np.stack(
             [
-                variation.covariance(weeks, dict(zip(values, row, strict=True))) + row[-1] ** 2 * np.eye(len(weeks))
+                variation.covariance(weeks, dict(zip(values, row, strict=True)))
+                + row[-1] ** 2 * np.eye(len(weeks))
                 for row in chosen
             ]
         )

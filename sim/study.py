@@ -85,10 +85,14 @@ class Study(Part):
                 try:
                     scenario.check(protocol)
                 except PydanticCustomError as error:
-                    raise wrong(f"protocols.{protocol_name}.{error.message()} (scenario {scenario_name})") from None
+                    raise wrong(
+                        f"protocols.{protocol_name}.{error.message()} (scenario {scenario_name})"
+                    ) from None
         for path, claim in claims_in(self.scenarios, "scenarios"):
             if claim.source and claim.source not in self.sources:
-                raise wrong(f"{path}.source: unknown source '{claim.source}':{suggest(claim.source, self.sources)}")
+                raise wrong(
+                    f"{path}.source: unknown source '{claim.source}':{suggest(claim.source, self.sources)}"
+                )
             for name in claim.synthesis_names() - set(self.syntheses):
                 raise wrong(f"{path}.synthesis: unknown synthesis '{name}':{suggest(name, self.syntheses)}")
         if self.size:
@@ -96,7 +100,11 @@ class Study(Part):
         return self
 
     def _check_size(self, size: Sizing) -> None:
-        known = (("protocol", self.protocols), ("power_scenario", self.scenarios), ("assurance_scenario", self.scenarios))
+        known = (
+            ("protocol", self.protocols),
+            ("power_scenario", self.scenarios),
+            ("assurance_scenario", self.scenarios),
+        )
         for field, names in known:
             chosen = getattr(size, field)
             if chosen not in names:
@@ -114,8 +122,14 @@ class Study(Part):
         """Name the numbers that this study gives, whatever the number of replicates."""
         tree = loading.dump(self)
         fits = {name: posterior.digest for name, posterior in posteriors.items()}
-        return loading.digest({k: v for k, v in tree.items() if k not in ("replicates", "size", "sources")}, fits)
+        return loading.digest(
+            {k: v for k, v in tree.items() if k not in ("replicates", "size", "sources")}, fits
+        )
 
     def first_replicates(self) -> int:
         """Replicates of the first wave: all of them, or enough to plan by."""
-        return self.replicates if isinstance(self.replicates, int) else min(8 * BLOCK_SIZE, self.replicates.at_most)
+        return (
+            self.replicates
+            if isinstance(self.replicates, int)
+            else min(8 * BLOCK_SIZE, self.replicates.at_most)
+        )

@@ -67,7 +67,7 @@ class Trajectories:
     lengths: Floats
 
     def under(self, arm: Ints) -> Floats:
-        """Unrounded ratings, (patient, replicate, visit), under the arm of each patient, treated as planned."""
+        """Unrounded ratings, (patient, replicate, visit), under each patient's arm, treated as planned."""
         replicates = self.course.shape[0]
         place = arm * replicates + np.arange(replicates)
         shift = (self.course + self.planned).reshape(-1, len(self.weeks))
@@ -91,7 +91,11 @@ class Trajectories:
 
 
 def foresee(
-    cohort: Cohort, course: MeanCourse, treatments: tuple[TreatmentLevels, ...], weeks: Floats, departure: Floats
+    cohort: Cohort,
+    course: MeanCourse,
+    treatments: tuple[TreatmentLevels, ...],
+    weeks: Floats,
+    departure: Floats,
 ) -> Trajectories:
     """Lay the mean course and each arm's effect on the patients' own courses.
 

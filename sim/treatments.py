@@ -54,7 +54,9 @@ class Treatment(Part):
     weeks: Positive | None = Field(None, description="length; without it, treated until the primary visit")
     sessions: int | None = Field(None, ge=0)
     discontinuation: Discontinuation = Discontinuation()
-    withdrawal: Positive | None = Field(None, description="weekly hazard of leaving the study for other reasons")
+    withdrawal: Positive | None = Field(
+        None, description="weekly hazard of leaving the study for other reasons"
+    )
     note: str | None = None
 
     def levels(self, name: str, read: Read, until: float) -> "TreatmentLevels":

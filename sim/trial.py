@@ -64,7 +64,9 @@ class World:
     hazards: Hazards
 
 
-def simulate(protocol: Protocol, scenario: Scenario, draws: Draws, sizes: tuple[int, ...] = ()) -> TrialRecord:
+def simulate(
+    protocol: Protocol, scenario: Scenario, draws: Draws, sizes: tuple[int, ...] = ()
+) -> TrialRecord:
     """Run one block of trials.
 
     Parameters
@@ -153,7 +155,9 @@ def _compared_arms(protocol: Protocol) -> set[str]:
 def _whole_lives(protocol: Protocol, world: World, name: str, streams: Streams) -> dict[bool, TrialData]:
     """Complete data of everybody in one arm, with (True) and without (False) intercurrent events."""
     arm = np.full(world.baseline.shape, protocol.position(name), dtype=np.int64)
-    strategies = {e.intercurrent_events.discontinuation != "hypothetical" for e in protocol.estimands.values()}
+    strategies = {
+        e.intercurrent_events.discontinuation != "hypothetical" for e in protocol.estimands.values()
+    }
     lives = {}
     for stopping in strategies:
         if stopping:
@@ -177,7 +181,7 @@ def _contrast(protocol: Protocol, estimand: Estimand, lives: dict[str, dict[bool
 
 
 def _departures(covariance: Floats, weeks: Floats, n: int, streams: Streams) -> Floats:
-    """Draw own departures, (patient, replicate, visit), a stream a visit: a later visit moves no earlier one."""
+    """Draw own departures, (patient, replicate, visit), a stream a visit, so a later one moves no earlier."""
     factor = np.linalg.cholesky(covariance).transpose(1, 2, 0)
     normal = [streams(f"departure week {week:g}").standard_normal((n, BLOCK_SIZE)) for week in weeks]
     departure = visit_by_visit(n, BLOCK_SIZE, len(weeks))

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sim.cli.console import err, out, print_json
+from sim.cli.prior import show_prior
 from sim.core.loading import load
 
 if TYPE_CHECKING:
@@ -36,10 +37,12 @@ def fit(
     """
     from sim.synthesis import Store, Synthesis
 
-    config = load(path, Synthesis, overrides or [])
+    config = load(path, Synthesis, overrides or []).beside(path.parent)
     report = summary(fit_with_progress(config, as_json, force, Store(results)))
     if as_json:
         print_json(report)
+    elif "map" in report:
+        show_prior(report)
     else:
         _show(report)
 
@@ -55,14 +58,21 @@ def fit_with_progress(
     if found:
         return found
     if not quiet:
-        err.print(f"fitting synthesis {config.name}: compiling (about 15 s), then sampling")
+        how = (
+            "a few seconds"
+            if config.kinds()["map"] is type(config)
+            else "compiling (about 15 s), then sampling"
+        )
+        err.print(f"fitting synthesis {config.name}: {how}")
     return store.fit(config, force, progress=not quiet and sys.stderr.isatty())
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    """Read the effects, diagnostics and heterogeneity of a finished fit."""
+    """Read the effects, diagnostics and heterogeneity of a finished fit, or a control arm's prior."""
     import pandas as pd
 
+    if (folder / "map.json").exists():
+        return {**json.loads((folder / "map.json").read_text(encoding="utf-8")), "folder": str(folder)}
     saved = json.loads((folder / "diagnostics.json").read_text(encoding="utf-8"))
     effects = pd.read_csv(folder / "effects.csv")[list(COLUMNS)].to_dict("records")
     return {"effects": effects, **saved, "folder": str(folder)}

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from sim.cli.console import err, out, print_json
 from sim.cli.studies import read_study
@@ -18,7 +25,9 @@ from sim.results import Results
 from sim.sample_size import default_sizing, find, searches, write
 from sim.study import Study
 
-Assignments = Annotated[list[str] | None, typer.Option("--set", help="Change one value: PATH=VALUE; repeatable.")]
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", help="Change one value: PATH=VALUE; repeatable.")
+]
 
 
 @contextmanager
@@ -36,7 +45,9 @@ def telling(plan: Plan, title: str, quiet: bool = False) -> Iterator[Plan]:
 
 def study_run(  # noqa: PLR0913, one parameter an option
     study: Annotated[Path, typer.Argument(help="The study's YAML file.", metavar="STUDY.yaml")],
-    replicates: Annotated[int | None, typer.Option(help="Replicates of every cell, instead of the study's.")] = None,
+    replicates: Annotated[
+        int | None, typer.Option(help="Replicates of every cell, instead of the study's.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed, instead of the study's.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; by default one a core.", min=1)] = None,
     set_: Assignments = None,
@@ -75,7 +86,8 @@ def _assignments(replicates: int | None, seed: int | None) -> list[str]:
 def _records(results: Results) -> list[dict[str, object]]:
     frame = results.characteristics
     return [
-        {str(key): (None if value != value else value) for key, value in row.items()} for row in frame.to_dict("records")
+        {str(key): (None if value != value else value) for key, value in row.items()}
+        for row in frame.to_dict("records")
     ]
 
 

@@ -22,7 +22,9 @@ def size(  # noqa: PLR0913, one parameter an option
     assurance: Annotated[float | None, typer.Option(help="Assurance to reach, claims drawn.")] = None,
     arm: Annotated[str | None, typer.Option(help="Arm that the JSON's top level answers for.")] = None,
     largest: Annotated[int | None, typer.Option(help="Largest total size to look at.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Change one value: PATH=VALUE; repeatable.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Change one value: PATH=VALUE; repeatable.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Find the smallest sample size, with its uncertainty and the curve; confirmed on fresh patients.
@@ -36,7 +38,9 @@ def size(  # noqa: PLR0913, one parameter an option
     if goal is None or not 0 < goal < 1:
         raise InputError(f"--{target}: {goal} is not a probability; allowed: above 0 and below 1")
     spec = read_study(study, set_ or [])
-    sizing = default_sizing(spec).model_copy(update={target: goal, **({"largest": largest} if largest else {})})
+    sizing = default_sizing(spec).model_copy(
+        update={target: goal, **({"largest": largest} if largest else {})}
+    )
     plan = Plan(posteriors=find_posteriors(spec, json))
     with telling(plan, "looking for the sample size", json) as told:
         answers, curve = find(searches(spec, sizing, (target,))[0], told)
@@ -81,7 +85,9 @@ def _clean(content: Any) -> Any:
 
 
 def _table(answers: list[SampleSize]) -> Table:
-    table = Table("arm", "patients per arm", "95 % interval", "patients in all", "reached on fresh patients", "note")
+    table = Table(
+        "arm", "patients per arm", "95 % interval", "patients in all", "reached on fresh patients", "note"
+    )
     for answer in answers:
         reached = answer.n_per_arm is not None
         table.add_row(

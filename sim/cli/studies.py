@@ -18,7 +18,9 @@ def read_study(path: Path, assignments: Sequence[str] = ()) -> Study:
 
 def check(
     study: Annotated[Path, typer.Argument(help="The study's YAML file.", metavar="STUDY.yaml")],
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Change one value: PATH=VALUE; repeatable.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Change one value: PATH=VALUE; repeatable.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Check a study and say its trials in words, without running anything.
@@ -39,4 +41,6 @@ def check(
     for name, sentence in scenarios.items():
         out.print(f"\nScenario {name}", style="bold", markup=False)
         out.print(f"  {sentence}", markup=False)
-    out.print(f"\n{len(assumptions(spec))} claims are assumptions without a source; a run lists them.", markup=False)
+    out.print(
+        f"\n{len(assumptions(spec))} claims are assumptions without a source; a run lists them.", markup=False
+    )

@@ -2,7 +2,7 @@
 
 
 class InputError(Exception):
-    """The input is wrong: each problem is one line that says where, what and what is allowed (exit code 2)."""
+    """The input is wrong: each problem is a line that says where, what and what is allowed (exit code 2)."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
@@ -10,4 +10,4 @@ class InputError(Exception):
 
 
 class RunError(Exception):
-    """The input is fine, but the work failed: a fit that does not converge, a result that cannot be had (exit code 1)."""
+    """The input is fine, but the work failed, for example a fit that does not converge (exit code 1)."""

@@ -12,7 +12,8 @@ class ExponentialOnset(Effect):
     """Exponential onset and offset, the shape that the synthesis fits.
 
     At week t of a treatment planned for L weeks that stopped at week s ≤ L:
-    plateau × r(min(t, s)) / r(L) × 2^(−max(t − s, 0) / persistence_half_weeks), r(t) = 1 − 2^(−t / half_weeks).
+    plateau × r(min(t, s)) / r(L) × 2^(−max(t − s, 0) / persistence_half_weeks),
+    where r(t) = 1 − 2^(−t / half_weeks).
     A completed course, however short, has its whole effect (``plateau``) at its end.
     The exponential approach to a plateau is the usual time course of model-based meta-analysis
     (Pedder et al. 2019, doi:10.1002/jrsm.1351).

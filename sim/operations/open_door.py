@@ -10,7 +10,7 @@ from sim.operations.base import Floats, Operations
 
 
 class OpenDoor(Operations):
-    """Poisson arrivals at a constant rate (Anisimov & Fedorov 2007, doi:10.1002/sim.2956, without its gamma)."""
+    """Poisson arrivals at a constant rate (Anisimov & Fedorov 2007, doi:10.1002/sim.2956, no gamma)."""
 
     kind: Literal["open_door"] = "open_door"
     sites: int = Field(1, ge=1)

@@ -50,7 +50,7 @@ def draw_forest(effects: pd.DataFrame, predictive: pd.DataFrame, path: Path) -> 
     axes.grid(axis="x", color="#dddddd")
     axes.set_axisbelow(True)
     axes.set_xlabel(
-        "Effect on latent pain against placebo at treatment end, points of 0 to 10 (negative is better)\n"
+        "Effect on latent pain against placebo at treatment end,\npoints of 0 to 10 (negative is better)\n"
         "thick: 95 % credible interval of the mean effect; thin: of the effect in a new trial"
     )
     for basis in dict.fromkeys(rows["basis"]):

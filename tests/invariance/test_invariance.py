@@ -1,4 +1,4 @@
-"""What must not move a number: patients, arms, visits and endpoints added; blocks, workers, start method, resume."""
+"""What must not move a number: more patients, arms, visits, endpoints; workers, start method, resume."""
 
 import os
 import signal

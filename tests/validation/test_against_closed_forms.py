@@ -14,7 +14,8 @@ from sim.claims import Draws
 from sim.core.loading import dump, validate
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.data import TrialData
-from sim.estimand import Observations
+from sim.endpoints import Score
+from sim.estimand import Estimand, Observations
 from sim.events import NEVER
 from sim.protocol import Protocol
 from sim.scenario import Scenario
@@ -32,7 +33,15 @@ def made_up_data(arms: int = 3, n: int = 90, missing: float = 0.2) -> Observatio
     value = 2 + 0.4 * baseline - 0.5 * arm + rng.normal(0, 2, shape)
     value[rng.random(shape) < missing] = np.nan
     data = TrialData(arm, baseline, value[:, :, None], np.array([12.0]), np.full(shape, NEVER), (40, n))
-    return Observations(value, baseline, arm, (1, 2), 0, arms, data)
+    estimand = Estimand.model_validate(
+        {
+            "endpoint": "pain",
+            "visit": 12,
+            "contrast": {"of": ["a", "b"], "to": "c"},
+            "summary": "mean_difference",
+        }
+    )
+    return Observations(value, baseline, arm, (1, 2), 0, arms, data, estimand, Score())
 
 
 def test_ancova_is_statsmodels_on_the_same_data():
@@ -127,7 +136,7 @@ def test_the_truth_is_the_effect_where_the_scale_does_not_bind(two_arm):
 
 
 def test_the_truth_shrinks_on_a_clipped_scale(two_arm):
-    """A latent effect near the floor is smaller on the observed scale: the closed form of the score's mean."""
+    """A latent effect near the floor is smaller on the observed scale, by the score's closed form."""
     protocol, scenario = plain(two_arm)
     protocol = protocol.model_copy(update={"endpoints": {**two_arm.protocols["small"].endpoints}})
     draws = [Draws(Streams(11, block), {}) for block in range(20)]
@@ -196,10 +205,12 @@ def test_recruitment_time_is_gamma(two_arm):
 
 
 def test_composite_and_its_analysis_mean_the_same(two_arm):
-    """Leaving counts as non-response in the truth as in the analysis: no bias where all missing is leaving."""
+    """Leaving counts as non-response in the truth as in the analysis: no bias."""
     protocol = two_arm.protocols["small"].model_copy(update={"n": 200, "sizes": ()})
     scenario = two_arm.scenarios["expected"]
     draws = [Draws(Streams(21, block), {}) for block in range(60)]
     truth = np.concatenate([true_values(protocol, scenario, d, 200)["responder"].ravel() for d in draws])
-    found = np.concatenate([simulate(protocol, scenario, d).findings[1].estimate.estimate.ravel() for d in draws])
+    found = np.concatenate(
+        [simulate(protocol, scenario, d).findings[1].estimate.estimate.ravel() for d in draws]
+    )
     assert_mean(found - truth, 0.0, detects=0.01)
