@@ -58,12 +58,7 @@ def fit_with_progress(
     if found:
         return found
     if not quiet:
-        how = (
-            "a few seconds"
-            if config.kinds()["map"] is type(config)
-            else "compiling (about 15 s), then sampling"
-        )
-        err.print(f"fitting synthesis {config.name}: {how}")
+        err.print(f"fitting synthesis {config.name}: {config.takes}")
     return store.fit(config, force, progress=not quiet and sys.stderr.isatty())
 
 

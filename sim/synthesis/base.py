@@ -1,7 +1,7 @@
 """What every synthesis is: a named fit of evidence, kept in a folder under its digest."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from pydantic import Field
 
@@ -12,9 +12,14 @@ class Synthesis(Family):
     """From evidence to a posterior in a file; the simulator reads the file, never this code."""
 
     home: ClassVar[str] = "sim.synthesis.models"
+    takes: ClassVar[str] = "compiling (about 15 s), then sampling"
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     seed: int = Field(ge=0)
+
+    def beside(self, folder: Path) -> Self:
+        """Take files that the configuration names from its own ``folder``; most name none."""
+        return self
 
     def digest(self) -> str:
         """Name of the content: resolved configuration, evidence used, version of the model."""

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -35,6 +35,8 @@ class Map(Synthesis):
     doi:10.1177/1740774509356002), robust with a vague component of ``robust_weight`` (Schmidli et al. 2014,
     doi:10.1111/biom.12242). All is integrated, nothing sampled; ``seed`` shuffles the saved draws.
     """
+
+    takes: ClassVar[str] = "integrating (a few seconds)"
 
     kind: Literal["map"] = "map"
     seed: int = Field(0, ge=0)
@@ -81,7 +83,7 @@ class Map(Synthesis):
         (folder / "config.yaml").write_text(to_yaml({"schema": 1, **dump(self)}), encoding="utf-8")
 
     def _report(self, arms: ControlArms, predicted: Predictive) -> dict[str, Any]:
-        mixture = self._mixture(arms, predicted)
+        mixture = self.mixture(arms, predicted)
         report = {
             "outcome": arms.outcome,
             "studies": len(arms.studies),
@@ -98,7 +100,7 @@ class Map(Synthesis):
             report["robust"] = {"mixture": to_tree(vague), "ess": _worth(vague)}
         return report
 
-    def _mixture(self, arms: ControlArms, predicted: Predictive) -> NormalMixture | BetaMixture:
+    def mixture(self, arms: ControlArms, predicted: Predictive) -> NormalMixture | BetaMixture:
         """Fit beta or normal components to the predictive distribution."""
         draws = predicted.even_draws(FITTED_DRAWS)
         if arms.outcome == "binomial":
