@@ -8,6 +8,7 @@ from sim.analyses.base import Analysis, Estimate, Floats
 from sim.analyses.data_set import DataSet, Result, Row, difference_name, mean_name
 from sim.analyses.linear_model import Errors, LinearFit, least_squares
 from sim.analyses.moments import Measurements
+from sim.analyses.single_imputation import FILL_WORDS, Fill, fill, filled
 from sim.core.errors import RunError
 from sim.estimand import Observations
 
@@ -20,15 +21,17 @@ class Ancova(Analysis):
     N − arms − 1 degrees of freedom (Senn 2006, doi:10.1002/sim.2682). Patients without the outcome
     are left out, which is valid when outcomes are missing at random given baseline and arm. With
     robust ``errors`` (HC0 to HC3) and on real data, with further covariates, the same model is fitted
-    by general least squares.
+    by general least squares. ``missing`` may instead carry an observation forward, as older trials did.
     """
 
     kind: Literal["ancova"] = "ancova"
     summary: ClassVar[str | None] = "mean_difference"
     errors: Errors = "classical"
+    missing: Fill = "complete_case"
 
     def estimate(self, observed: Observations) -> Estimate:
         """Estimate from sums of the observed patients."""
+        observed = filled(observed, self.missing)
         if self.errors != "classical":
             return self._robust(observed)
         seen = ~np.isnan(observed.value)
@@ -57,7 +60,7 @@ class Ancova(Analysis):
         columns = tuple(design[:, :, None].transpose(1, 0, 2))
         means, differences, coefficients, model = [], [], [], {}
         for place, visit in data.reported:
-            value = data.value[:, place]
+            value = fill(data.value, data.baseline, place, self.missing)
             fitted = least_squares(Measurements(columns, value[:, None, None]), self.errors)
             if np.isnan(fitted.variance).any():
                 raise RunError(f"ancova, visit {visit}: columns linearly dependent, or too few patients")
@@ -76,7 +79,7 @@ class Ancova(Analysis):
     def words(self) -> str:
         """Say the analysis in words."""
         errors = "" if self.errors == "classical" else f" ({self.errors.upper()} standard errors)"
-        return f"analysis of covariance with baseline pain{errors}, patients with the outcome"
+        return f"analysis of covariance with baseline pain{errors}, {FILL_WORDS[self.missing]}"
 
 
 def _rows(fitted: LinearFit, weights: Floats, names: list[str]) -> list[Row]:

@@ -25,7 +25,7 @@ def invert(matrices: Floats) -> tuple[Floats, Floats]:
     Notes
     -----
     Gauss-Jordan elimination without pivoting, which is stable for these matrices; the pivots are the
-    conditional variances (the sweep operator: Goodnight 1979, doi:10.1080/00031305.1979.10482685).
+    conditional variances (the sweep operator: Goodnight 1979, The American Statistician 33: 149-158).
     """
     n = matrices.shape[-1]
     # the batch goes last, so that each step is one pass over contiguous numbers for all matrices together

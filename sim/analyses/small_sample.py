@@ -106,7 +106,7 @@ def contrasts(
     """Estimate linear functions of the effects.
 
     Satterthwaite's degrees of freedom are 2v²/var(v), v = cᵀΦc, by the delta method with the observed
-    information (Giesbrecht & Burns 1985, doi:10.2307/2530872). Kenward & Roger (1997,
+    information (Giesbrecht & Burns 1985, Biometrics 41: 477-486). Kenward & Roger (1997,
     doi:10.2307/2533558) have the same for one contrast and add to its variance; ``kenward_roger_linear``
     is their form without second derivatives of the covariance, as in SAS, and ``kenward_roger`` keeps
     them in the parametrisation of R's mmrm.

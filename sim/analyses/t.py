@@ -6,6 +6,7 @@ import numpy as np
 
 from sim.analyses.base import Analysis, Estimate, Floats
 from sim.analyses.data_set import DataSet, Result, Row, mean_name
+from sim.analyses.single_imputation import FILL_WORDS, Fill, fill, filled
 from sim.estimand import Observations
 
 
@@ -19,9 +20,11 @@ class TTest(Analysis):
     kind: Literal["t"] = "t"
     summary: ClassVar[str | None] = "mean_difference"
     variance: Literal["welch", "pooled"] = "welch"
+    missing: Fill = "complete_case"
 
     def estimate(self, observed: Observations) -> Estimate:
         """Estimate from sums by arm."""
+        observed = filled(observed, self.missing)
         n, mean, squares = self._sums(observed)
         of, to = list(observed.of), observed.to
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -50,9 +53,9 @@ class TTest(Analysis):
         """Tabulate the plain means of each visit and their differences."""
         rows = []
         for place, visit in data.reported:
+            whole = fill(data.value, data.baseline, place, self.missing)
             for position, arm in enumerate(data.arms):
-                value = data.value[data.arm == position, place]
-                value = value[~np.isnan(value)]
+                value = whole[(data.arm == position) & ~np.isnan(whole)]
                 n = len(value)
                 se = float(value.std(ddof=1)) / np.sqrt(n) if n > 1 else np.nan
                 mean = float(value.mean()) if n else np.nan
@@ -61,4 +64,4 @@ class TTest(Analysis):
 
     def words(self) -> str:
         """Say the analysis in words."""
-        return f"two-sample t test ({self.variance} variance), patients with the outcome"
+        return f"two-sample t test ({self.variance} variance), {FILL_WORDS[self.missing]}"
