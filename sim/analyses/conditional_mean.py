@@ -12,7 +12,7 @@ from sim.analyses.data_set import DataSet, Result, Row, difference_name
 from sim.analyses.linear_model import least_squares
 from sim.analyses.moments import Measurements, Moments, place_of, summarise
 from sim.analyses.reml import Fit, Model, fit
-from sim.analyses.terms import Terms
+from sim.analyses.terms import EACH, Terms
 from sim.estimand import Observations
 
 Floats = NDArray[np.float64]
@@ -45,7 +45,7 @@ class ConditionalMean(Analysis):
         arms = [arm for arm in range(observed.arms) if arm != observed.to]
         places = [1 + arms.index(of) for of in observed.of]
         course = observed.course
-        terms = Terms((True,) * (len(arms) + 2), course.shape[2])
+        terms = Terms((EACH,) * (len(arms) + 2), course.shape[2])
         found = np.full((2, len(places), len(observed.data.sizes), course.shape[1]), np.nan)
         for at, size in enumerate(observed.data.sizes):
             for replicate in range(course.shape[1]):

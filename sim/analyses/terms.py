@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +11,25 @@ from sim.analyses.data_set import DataSet
 
 Floats = NDArray[np.float64]
 
+Span = Literal["each", "later", "one"]
+EACH: Span = "each"
+LATER: Span = "later"
+ONE: Span = "one"
+
 
 @dataclass(frozen=True)
 class Terms:
-    """Which columns of the design have an effect at each visit, and which one for all visits."""
+    """Where the columns of the design have effects.
 
-    by_visit: tuple[bool, ...]
+    Attributes
+    ----------
+    spans
+        For each column: an effect at each visit, at each but the first, or one for all.
+    visits
+        Number of visits.
+    """
+
+    spans: tuple[Span, ...]
     visits: int
 
     @classmethod
@@ -23,14 +37,19 @@ class Terms:
         """Arms, and baseline if asked, have effects by visit; other covariates one effect for all."""
         columns = len(data.arms) + sum(covariate.values.shape[1] for covariate in data.adjusted_for)
         by_visit = len(data.arms) + int(data.baseline is not None and baseline_by_visit)
-        return cls(tuple(column < by_visit for column in range(columns)), len(data.visits))
+        return cls((EACH,) * by_visit + (ONE,) * (columns - by_visit), len(data.visits))
 
     @cached_property
     def restriction(self) -> Floats | None:
         """As ``Model`` takes it: (column × visit, coefficient)."""
-        if all(self.by_visit):
+        if all(span == "each" for span in self.spans):
             return None
-        blocks = [np.eye(self.visits) if each else np.ones((self.visits, 1)) for each in self.by_visit]
+        shapes = {
+            "each": np.eye(self.visits),
+            "later": np.eye(self.visits)[:, 1:],
+            "one": np.ones((self.visits, 1)),
+        }
+        blocks = [shapes[span] for span in self.spans]
         whole = np.zeros((len(blocks) * self.visits, self.coefficients))
         start = 0
         for column, block in enumerate(blocks):
@@ -42,7 +61,7 @@ class Terms:
     @property
     def coefficients(self) -> int:
         """Number of free effects."""
-        return sum(self.visits if each else 1 for each in self.by_visit)
+        return sum({"each": self.visits, "later": self.visits - 1, "one": 1}[span] for span in self.spans)
 
     def at(self, rows: Floats, visit: int) -> Floats:
         """Weights (row, column × visit) of rows of the design at one visit."""

@@ -9,10 +9,11 @@ from scipy.optimize import minimize
 
 @dataclass(frozen=True)
 class Plain:
-    """Repeated measures of one trial; every column has an effect at every visit."""
+    """Repeated measures of one trial; every column has an effect at every visit, or ``kept`` says which."""
 
     design: np.ndarray  # (patient, column)
     value: np.ndarray  # (patient, visit), nan is missing
+    kept: np.ndarray | None = None  # positions among (column × visit)
 
     @property
     def visits(self) -> int:
@@ -21,9 +22,10 @@ class Plain:
     @cached_property
     def patients(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Design matrix, values and observed visits of each patient with any value."""
+        kept = slice(None) if self.kept is None else self.kept
         every = [(x, y, np.flatnonzero(~np.isnan(y))) for x, y in zip(self.design, self.value, strict=True)]
         return [
-            (np.kron(x, np.eye(self.visits)[seen]), y[seen], np.ix_(seen, seen))
+            (np.kron(x, np.eye(self.visits)[seen])[:, kept], y[seen], np.ix_(seen, seen))
             for x, y, seen in every
             if len(seen)
         ]

@@ -10,7 +10,7 @@ from sim.analyses.reml import fit
 from sim.analyses.terms import Terms
 from tests.analyses.blocks import block, design, observe, single
 
-TERMS = Terms((True,) * 4, 3)
+TERMS = Terms(("each",) * 4, 3)
 
 
 def trial(replicate: int = 0) -> Incomplete:

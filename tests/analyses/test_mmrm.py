@@ -7,6 +7,7 @@ import pytest
 from scipy.special import stdtr
 
 from sim.analyses.ancova import Ancova
+from sim.analyses.clda import Clda
 from sim.analyses.covariance import STRUCTURES
 from sim.analyses.mmrm import Mmrm
 from sim.analyses.moments import Measurements, summarise
@@ -37,6 +38,22 @@ def test_estimate_error_and_df_equal_the_plain_twin(size, replicate):
         assert found.df[place, at, replicate] == pytest.approx(
             plain.satterthwaite(covariance, weights), rel=1e-4
         )
+
+
+def test_constrained_analysis_equals_the_plain_twin():
+    data = block(n=36, sizes=(36,))
+    found = Clda(estimand="primary").estimate(observe(data))
+    alone = single(data, 36, 4)
+    whole = np.column_stack([alone.baseline[:, 0], alone.score[:, 0]])
+    kept = np.array([0, 1, 2, 3, 5, 6, 7, 9, 10, 11])
+    plain = Plain(design(alone)[:, :3], whole, kept)
+    covariance = plain.fit()
+    beta, variance, _ = plain.pieces(covariance)
+    for place, position in enumerate((6, 9)):
+        weights = np.eye(10)[position]
+        assert found.estimate[place, 0, 4] == pytest.approx(beta[position], rel=1e-5)
+        assert found.se[place, 0, 4] == pytest.approx(np.sqrt(variance[position, position]), rel=1e-5)
+        assert found.df[place, 0, 4] == pytest.approx(plain.satterthwaite(covariance, weights), rel=1e-4)
 
 
 @pytest.mark.parametrize("df", ["satterthwaite", "kenward_roger", "between_within", "residual", "normal"])
