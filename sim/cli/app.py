@@ -1,9 +1,10 @@
 """The ``sim`` command: what it offers, and how it ends."""
 
 import sys
-from typing import Annotated
+import traceback
+from functools import cache
+from typing import Annotated, Any
 
-import click
 import typer
 
 from sim.cli.console import complain
@@ -11,7 +12,10 @@ from sim.core.errors import InputError, RunError
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+ParserError: type[Any] = typer.BadParameter.__mro__[2]
+"""What every complaint about options descends from, whether Typer brings its own click or not."""
+
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
 
 @app.callback()
@@ -21,7 +25,8 @@ def options(
     """Simulate clinical trials of low back pain: reported trials, priors, virtual patients, sample size."""
 
 
-def _register() -> None:
+@cache
+def command() -> typer.Typer:
     """Give the app its commands; each module is imported only when the command line starts."""
     from sim.cli import analyse, boundaries, evidence, fit, run, size, studies
 
@@ -33,35 +38,36 @@ def _register() -> None:
     app.command()(fit.fit)
     app.command()(boundaries.boundaries)
     app.command()(analyse.analyse)
+    return app
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with 0 (done), 1 (ran and failed) or 2 (the input is wrong)."""
     given = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in given
-    _register()
-    sys.exit(_run([a for a in given if a != "--debug"], debug))
+    rest = [a for a in given if a != "--debug"]
+    sys.exit(_run(rest or ["--help"], debug="--debug" in given))
 
 
 def _run(arguments: list[str], debug: bool) -> int:
     try:
-        code = app(arguments, standalone_mode=False)
-    except (click.exceptions.Exit, typer.Exit) as stop:
+        code = command()(arguments, standalone_mode=False)
+    except typer.Exit as stop:
         return stop.exit_code
-    except click.ClickException as error:
-        return complain(WRONG_INPUT, error.format_message())
-    except InputError as error:
-        if debug:
-            raise
-        return complain(WRONG_INPUT, *error.problems)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return complain(INTERRUPTED, "interrupted; finished work is kept, the same command continues it")
-    except RunError as error:
-        if debug:
-            raise
-        return complain(FAILED, str(error))
     except Exception as error:
         if debug:
-            raise
-        return complain(FAILED, f"{type(error).__name__}: {error} (--debug shows the traceback)")
+            traceback.print_exc()
+        return _explain(error)
     return code if isinstance(code, int) else DONE
+
+
+def _explain(error: Exception) -> int:
+    """Say in one line each what is wrong, and whose turn it is by the exit code."""
+    if isinstance(error, InputError):
+        return complain(WRONG_INPUT, *error.problems)
+    if isinstance(error, RunError):
+        return complain(FAILED, str(error))
+    if isinstance(error, ParserError):
+        return complain(WRONG_INPUT, f"{error.format_message()} (--help lists what is allowed)")
+    return complain(FAILED, f"{type(error).__name__}: {error} (--debug shows the traceback)")

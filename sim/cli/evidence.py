@@ -12,7 +12,7 @@ from sim.cli.console import out, print_json
 if TYPE_CHECKING:
     import pandas as pd
 
-app = typer.Typer(no_args_is_help=True, help="Look at the reported trials behind the priors.")
+app = typer.Typer(help="Look at the reported trials behind the priors.")
 
 Added = Annotated[
     list[Path] | None, typer.Option("--add", metavar="DIR", help="A folder with tables of the same form.")

@@ -1,8 +1,9 @@
 """From text to parts: YAML with ``from:`` (a base plus a patch), ``--set``, and errors that say where."""
 
+import difflib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from sim.core.errors import InputError
+from sim.core.parts import suggest
 
 SCHEMA = 1
 """Version of the form of all configuration files."""
@@ -51,6 +53,8 @@ def parse_yaml(text: str, where: str) -> Any:
         line = f":{mark.line + 1}" if mark else ""
         what = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise InputError(f"{where}{line}: not valid YAML: {what}") from error
+    except RecursionError:
+        raise InputError(f"{where}: lists or mappings are nested too deeply to be read") from None
 
 
 def read_yaml(path: Path) -> Tree:
@@ -136,7 +140,14 @@ def _put(node: Any, keys: Sequence[str], value: Any, where: str) -> Any:
         return [_put(item, keys[1:], value, where) if i == place else item for i, item in enumerate(node)]
     if not isinstance(node, dict):
         raise InputError(f"{where}: nothing below '{keys[0]}' can be set, its parent is {node!r}")
+    if keys[1:] and _is_misspelt(keys[0], node):
+        raise InputError(f"{where}: there is no '{keys[0]}' to set something in:{suggest(keys[0], node)}")
     return {**node, keys[0]: _put(node.get(keys[0], {}), keys[1:], value, where)}
+
+
+def _is_misspelt(key: str, known: Collection[str]) -> bool:
+    """Tell a slip of the pen from an optional section that the file leaves out."""
+    return key not in known and bool(difflib.get_close_matches(key, known, n=1, cutoff=0.8))
 
 
 def load(
@@ -167,14 +178,22 @@ def validate(tree: Any, model: type[Model], where: str) -> Model:
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc)
+    steps = [step for step in loc if step != "[key]"]
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
     return f"{text.lstrip('.')}: " if text else ""
 
 
+IN_YAML = {
+    "missing": "required, but not given",
+    "model_type": "expected a mapping (key: value)",
+    "dict_type": "expected a mapping (key: value)",
+    "tuple_type": "expected a list ([a, b])",
+}
+"""Errors that pydantic words for Python, worded for the writer of a YAML file."""
+
+
 def _message(error: Any) -> str:
-    if error["type"] == "missing":
-        return "required, but not given"
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = IN_YAML.get(error["type"], str(error["msg"]).removeprefix("Value error, "))
     given = error.get("input")
     shown = "" if error["type"] == "input" or isinstance(given, dict | list) else f" (given: {given!r})"
     return message[:1].lower() + message[1:] + shown
