@@ -15,6 +15,7 @@ from typing import TypeVar
 from sim.archive import write_assumptions, write_provenance, write_sources, write_study, write_tables
 from sim.claims import Draws, Posterior
 from sim.core.errors import InputError, RunError
+from sim.core.loading import dump
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.performance import proportion
 from sim.protocol import Protocol
@@ -250,11 +251,11 @@ def _needed(study: Study, folder: Path, cell: Cell, now: int) -> int:
     }
     if not applies[until.metric]:
         return now
-    success = read_blocks(folder, cell, now)["estimates"]
+    success = read_blocks(folder, cell, now, ("estimates",))["estimates"]
     at_n = success["n"] == study.protocols[cell.protocol].n
     worst = 0.0
-    for estimand in set(success["estimand"]):
-        for arm in set(success["arm"]):
+    for estimand in success["estimand"].names:
+        for arm in success["arm"].names:
             rows = at_n & (success["estimand"] == estimand) & (success["arm"] == arm)
             worst = max(worst, proportion(success["success"][rows]).mcse ** 2 * now) if rows.any() else worst
     wanted = -(-int(worst / until.mcse**2) // BLOCK_SIZE) * BLOCK_SIZE
@@ -293,6 +294,8 @@ def run(study: Study, plan: Plan | None = None, out: Path | None = None) -> Resu
     digest = study.digest(posteriors)
     folder = out or Path("results") / study.name / digest
     _claim_folder(folder, digest)
+    if _is_finished(folder, study, digest):
+        return Results(folder)
     begin = clock()
     write_study(folder, study)
     replicates = run_blocks(study, folder, plan)
@@ -301,12 +304,25 @@ def run(study: Study, plan: Plan | None = None, out: Path | None = None) -> Resu
     write_assumptions(folder, study)
     facts = {
         "digest": digest,
+        "asked": dump(study)["replicates"],
         "replicates": {f"{cell.protocol}.{cell.scenario}": used for cell, used in replicates.items()},
         "seconds": round(clock() - begin, 1),
         "failed_analyses": failed,
     }
     write_provenance(folder, study, posteriors, facts)
     return Results(folder)
+
+
+def _is_finished(folder: Path, study: Study, digest: str) -> bool:
+    """Whether these very results are here whole, written last of all by their provenance."""
+    if not (folder / "provenance.json").exists():
+        return False
+    facts = Results(folder).provenance
+    if (facts["digest"], facts["asked"]) != (digest, dump(study)["replicates"]):
+        return False
+    cells = {Cell(*names): facts["replicates"][".".join(names)] for names in study.cells()}
+    blocks = {cell: range(-(-used // BLOCK_SIZE)) for cell, used in cells.items()}
+    return all(cell.finished(folder, wanted) == set(wanted) for cell, wanted in blocks.items())
 
 
 def _claim_folder(folder: Path, digest: str) -> None:

@@ -12,7 +12,8 @@ from sim.protocol import Protocol
 from sim.scenario import Scenario
 
 Floats = NDArray[np.float64]
-Table = Mapping[str, NDArray[Any]]
+Table = Mapping[str, Any]
+"""Columns by name: numpy arrays, and for names what compares with a name and takes rows."""
 
 COLUMNS = ("protocol", "scenario", "n", "estimand", "arm", "metric", "value", "mcse", "replicates")
 

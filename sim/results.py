@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sim.core.errors import InputError
 from sim.core.streams import BLOCK_SIZE
-from sim.records import BlockTables, Table
+from sim.records import BlockTables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,28 +73,71 @@ def write_block(file: Path, tables: BlockTables) -> None:
     part.replace(file)
 
 
-def read_blocks(folder: Path, cell: Cell, replicates: int) -> dict[str, Table]:
-    """Read the first ``replicates`` of a cell: the three tables, as columns."""
+@dataclass(frozen=True)
+class Labels:
+    """A column of names, kept as codes: comparing it with a name is a comparison of small integers.
+
+    Attributes
+    ----------
+    codes
+        Position of each row's name in ``names``, (row,).
+    names
+        The names that occur.
+    """
+
+    codes: NDArray[np.int32]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.codes)
+
+    def __eq__(self, name: object) -> Any:
+        """Mask of the rows that have this name."""
+        if name not in self.names:
+            return np.zeros(len(self.codes), dtype=bool)
+        return self.codes == self.names.index(str(name))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getitem__(self, rows: Any) -> "Labels":
+        """Return the chosen rows."""
+        return Labels(self.codes[rows], self.names)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]:
+        """Write the names out, for pandas."""
+        return np.array(self.names, dtype=object)[self.codes]
+
+
+def read_blocks(
+    folder: Path, cell: Cell, replicates: int, wanted: Sequence[str] = TABLES
+) -> dict[str, dict[str, Any]]:
+    """Read the first ``replicates`` of a cell: the wanted tables, as columns."""
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow.parquet import read_table
 
     blocks = range(-(-replicates // BLOCK_SIZE))
-    whole = pa.concat_tables(
-        [read_table(cell.block_file(folder, block)) for block in blocks], promote_options="default"
-    )
+    parts = [read_table(cell.block_file(folder, block)) for block in blocks]
+    whole = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
     whole = whole.filter(pc.less(whole["replicate"], replicates))
-    return {name: _columns(whole.filter(pc.equal(whole["table"], name))) for name in TABLES}
+    return {name: _columns(whole.filter(pc.equal(whole["table"], name))) for name in wanted}
 
 
-def _columns(table: Any) -> Table:
-    """Columns that this table uses, as numpy arrays; a missing value of a float is nan."""
+def _columns(table: Any) -> dict[str, Any]:
+    """Columns that this table uses, as numpy arrays or labels; a missing value of a float is nan."""
     kept = [name for name in table.column_names if name != "table" and table[name].null_count < len(table)]
-    return {name: _array(table[name]) for name in kept}
+    return {name: _column(table[name].combine_chunks()) for name in kept}
 
 
-def _array(column: Any) -> NDArray[Any]:
-    return np.asarray(column.combine_chunks().to_numpy(zero_copy_only=False))
+def _column(column: Any) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_string(column.type):
+        column = column.dictionary_encode()
+    if pa.types.is_dictionary(column.type):
+        return Labels(np.asarray(column.indices), tuple(column.dictionary.to_pylist()))
+    return np.asarray(column.to_numpy(zero_copy_only=False))
 
 
 def write_csv(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -157,4 +200,5 @@ class Results:
         import pandas as pd
 
         used = self.provenance["replicates"][f"{protocol}.{scenario}"]
-        return pd.DataFrame(read_blocks(self.folder, Cell(protocol, scenario), used)[table])
+        columns = read_blocks(self.folder, Cell(protocol, scenario), used, (table,))[table]
+        return pd.DataFrame({name: np.asarray(column) for name, column in columns.items()})

@@ -1,10 +1,12 @@
 """A study: protocols × scenarios × replicates, one seed, any executor."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
 import sim.core.loading as loading
@@ -15,6 +17,17 @@ from sim.protocol import Protocol
 from sim.scenario import Scenario
 
 MOST_REPLICATES = 10_000_000
+NO_NUMBERS = ("cli", "report", "synthesis", "evidence", "archive.py", "results.py", "performance.py")
+"""Parts of the package that change no simulated block."""
+
+
+@cache
+def code_digest() -> str:
+    """Digest of the code that simulates, and of numpy's version."""
+    home = Path(__file__).parent
+    files = [file.relative_to(home) for file in sorted(home.rglob("*.py"))]
+    text = {str(file): (home / file).read_text("utf-8") for file in files if file.parts[0] not in NO_NUMBERS}
+    return loading.digest(text, np.__version__)
 
 
 class Source(Part):
@@ -43,6 +56,22 @@ class Until(Part):
 Replicates = Annotated[int, Field(ge=1, le=MOST_REPLICATES)]
 
 
+def _one_meaning(value: Any) -> Any:
+    """Read a mapping as a precision and all else as a number, so that an error speaks of one of them."""
+    meant: type[Any] = Until if isinstance(value, Mapping) else Replicates  # type: ignore[assignment]
+    return TypeAdapter(meant).validate_python(value)
+
+
+def _names_a_file(name: str) -> str:
+    """Refuse a name that cannot be part of a file's name, or of a path in ``--set``."""
+    if not name or set(name) & set("./\\"):
+        raise wrong(f"'{name}' cannot be a name; allowed: text without '.', '/' and '\\'")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_names_a_file)]
+
+
 class Sizing(Part):
     """Which sample size is wanted: for a power, for an assurance, under which scenarios."""
 
@@ -60,9 +89,9 @@ class Study(Part):
 
     name: str
     seed: Annotated[int, Field(ge=0)]
-    replicates: Replicates | Until
-    protocols: dict[str, Protocol] = Field(min_length=1)
-    scenarios: dict[str, Scenario] = Field(min_length=1)
+    replicates: Annotated[Replicates | Until, BeforeValidator(_one_meaning)]
+    protocols: dict[Name, Protocol] = Field(min_length=1)
+    scenarios: dict[Name, Scenario] = Field(min_length=1)
     syntheses: dict[str, dict[str, Any]] = {}
     sources: dict[str, Source] = {}
     size: Sizing | None = None
@@ -119,12 +148,14 @@ class Study(Part):
         return set().union(*(scenario.synthesis_names() for scenario in self.scenarios.values()))
 
     def digest(self, posteriors: Mapping[str, Posterior]) -> str:
-        """Name the numbers that this study gives, whatever the number of replicates."""
-        tree = loading.dump(self)
+        """Name the numbers that this study gives, whatever the number of replicates.
+
+        The study, its fits, and the code and the numpy that draw them: a block of another version is
+        never taken for one of this.
+        """
+        decides = {k: v for k, v in loading.dump(self).items() if k not in ("replicates", "size", "sources")}
         fits = {name: posterior.digest for name, posterior in posteriors.items()}
-        return loading.digest(
-            {k: v for k, v in tree.items() if k not in ("replicates", "size", "sources")}, fits
-        )
+        return loading.digest(decides, fits, code_digest())
 
     def first_replicates(self) -> int:
         """Replicates of the first wave: all of them, or enough to plan by."""
