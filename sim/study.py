@@ -58,7 +58,7 @@ Replicates = Annotated[int, Field(ge=1, le=MOST_REPLICATES)]
 
 def _one_meaning(value: Any) -> Any:
     """Read a mapping as a precision and all else as a number, so that an error speaks of one of them."""
-    meant: type[Any] = Until if isinstance(value, Mapping) else Replicates  # type: ignore[assignment]
+    meant: type[Any] = Until if isinstance(value, Mapping) else Replicates
     return TypeAdapter(meant).validate_python(value)
 
 

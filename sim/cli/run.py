@@ -32,15 +32,23 @@ Assignments = Annotated[
 
 @contextmanager
 def telling(plan: Plan, title: str, quiet: bool = False) -> Iterator[Plan]:
-    """Show the plan's progress as a bar with the time left, on standard error."""
+    """Show the plan's progress as a bar with the time left, on standard error.
+
+    The bar appears with the first news, so that an error before the work is a line of its own.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=err, disable=quiet) as bar:
-        task = bar.add_task(title, total=None)
+    bar = Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=err, disable=quiet)
+    task = bar.add_task(title, total=None)
 
-        def tell(done: int, planned: int) -> None:
-            bar.update(task, completed=done, total=planned)
+    def tell(done: int, planned: int) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=planned)
 
+    try:
         yield replace(plan, progress=tell)
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 def study_run(  # noqa: PLR0913, one parameter an option
