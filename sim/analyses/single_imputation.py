@@ -12,11 +12,12 @@ from sim.estimand import Observations
 
 Floats = NDArray[np.float64]
 
-Fill = Literal["complete_case", "last_observation", "baseline_observation"]
+Fill = Literal["complete_case", "last_observation", "last_or_baseline", "baseline_observation"]
 
 FILL_WORDS = {
     "complete_case": "patients with the outcome",
     "last_observation": "the last value after baseline carried forward",
+    "last_or_baseline": "the last value carried forward, the baseline where there is no later one",
     "baseline_observation": "the baseline carried forward",
 }
 
@@ -24,9 +25,10 @@ FILL_WORDS = {
 def carry(course: Floats, baseline: Floats, how: Fill) -> Floats:
     """Fill the last of several visits.
 
-    The last value after baseline (LOCF) stays missing where there is none; the baseline (BOCF) never
-    is. Both give standard errors that ignore the filling, and neither is valid when values are missing
-    at random (Molenberghs et al. 2004, Biostatistics 5: 445-464).
+    Of the last value after baseline (LOCF) some patients have none and stay missing, unless the
+    baseline counts as a value too; the baseline itself (BOCF) everybody has. All give standard errors
+    that ignore the filling, and none is valid when values are missing at random (Molenberghs et al.
+    2004, Biostatistics 5: 445-464).
 
     Parameters
     ----------
@@ -41,8 +43,8 @@ def carry(course: Floats, baseline: Floats, how: Fill) -> Floats:
         return course[..., -1]
     if how == "baseline_observation":
         return np.where(np.isnan(course[..., -1]), baseline, course[..., -1])
-    last = course[..., 0]
-    for visit in range(1, course.shape[-1]):
+    last = baseline if how == "last_or_baseline" else np.full_like(baseline, np.nan)
+    for visit in range(course.shape[-1]):
         last = np.where(np.isnan(course[..., visit]), last, course[..., visit])
     return last
 
@@ -63,7 +65,7 @@ def fill(value: Floats, baseline: Covariate | None, visit: int, how: Fill) -> Fl
     InputError
         The baseline is to be carried, but there is none.
     """
-    if baseline is None and how == "baseline_observation":
-        raise InputError("columns.baseline: required by 'missing: baseline_observation', but not given")
+    if baseline is None and how in ("last_or_baseline", "baseline_observation"):
+        raise InputError(f"columns.baseline: required by 'missing: {how}', but not given")
     start = np.full(len(value), np.nan) if baseline is None else baseline.values[:, 0]
     return carry(value[:, : visit + 1], start, how)

@@ -69,6 +69,9 @@ def read_analysis(file: Path) -> tuple[Layout, Analysis]:
     tree = resolve(read_yaml(file), path, (path,))
     if tree.pop("schema", SCHEMA) != SCHEMA:
         raise InputError(f"{file}: schema: this version reads only schema {SCHEMA}")
+    if isinstance(tree.get("analysis"), dict):
+        # written like a protocol's look, the part may stand under its own key
+        tree = {**tree.pop("analysis"), **tree}
     ours = {key: tree.pop(key) for key in Layout.model_fields if key in tree}
     layout = validate(ours, Layout, str(file))
     return layout, validate({"estimand": "data", **tree}, Analysis, str(file))

@@ -125,6 +125,21 @@ class Table:
         text = self.frame[column]
         return bool(pd.to_numeric(text[text != ""], errors="coerce").notna().all())
 
+    def label(self, column: str, what: str, asked: str, labels: list[str]) -> str:
+        """Find a label in a column; 12 is 12.0."""
+        for label in labels:
+            if label == asked or (_number(label) is not None and _number(label) == _number(asked)):
+                return label
+        hint = suggest(asked, labels)
+        raise InputError(f"{self.file}: column '{column}': {what} '{asked}' is not there:{hint}")
+
+
+def _number(label: str) -> float | None:
+    try:
+        return float(label)
+    except ValueError:
+        return None
+
 
 def in_order(labels: "pd.Series[str]") -> list[str]:
     """Distinct labels, numbers within them by size: VIS2 before VIS10."""
@@ -187,11 +202,9 @@ def _constant_rows(table: Table, columns: Columns) -> pd.DataFrame:
 
 
 def _arms(table: Table, layout: Layout) -> list[str]:
-    column, reference = layout.columns.arm, layout.reference
+    column = layout.columns.arm
     arms = in_order(table.frame[column])
-    if reference not in arms:
-        hint = suggest(reference, arms)
-        raise InputError(f"{table.file}: column '{column}': reference '{reference}' is not there:{hint}")
+    reference = table.label(column, "reference", layout.reference, arms)
     if len(arms) < 2:
         raise InputError(f"{table.file}: column '{column}': only arm '{reference}'; two or more are needed")
     return [reference, *(arm for arm in arms if arm != reference)]
@@ -222,12 +235,9 @@ def _covariate(table: Table, asked: CovariateColumn, first: pd.DataFrame) -> Cov
     if (labels == "").any():
         raise table.wrong(name, labels.index[labels == ""][0], "missing; every patient needs it")
     levels = in_order(labels)
-    if asked.reference is not None and asked.reference not in levels:
-        hint = suggest(asked.reference, levels)
-        raise InputError(f"{table.file}: column '{name}': reference '{asked.reference}' is not there:{hint}")
     if len(levels) < 2:
         raise InputError(f"{table.file}: column '{name}': only level '{levels[0]}'; two or more are needed")
-    base = asked.reference or levels[0]
+    base = levels[0] if asked.reference is None else table.label(name, "reference", asked.reference, levels)
     levels = [base, *(level for level in levels if level != base)]
     indicators = np.stack([labels == level for level in levels[1:]], axis=1)
     return Covariate(name, indicators.astype(np.float64), tuple(levels))
@@ -243,8 +253,4 @@ def _endpoint(table: Table, endpoint: Endpoint, value: Floats, baseline: Covaria
 def _report(table: Table, layout: Layout, visits: list[str]) -> tuple[int, ...]:
     if layout.visit is None:
         return ()
-    if layout.visit not in visits:
-        hint = suggest(layout.visit, visits)
-        column = layout.columns.visit
-        raise InputError(f"{table.file}: column '{column}': visit '{layout.visit}' is not there:{hint}")
-    return (visits.index(layout.visit),)
+    return (visits.index(table.label(layout.columns.visit, "visit", layout.visit, visits)),)

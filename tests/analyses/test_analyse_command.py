@@ -94,6 +94,13 @@ def test_rows_that_are_not_there_are_missing_values(analysed, frame):
         assert a["estimate"] == pytest.approx(b["estimate"], rel=1e-7)
 
 
+def test_an_analysis_may_stand_under_its_own_key_and_twelve_is_twelve(analysed, frame):
+    part, layout = {"kind": "ancova"}, {"reference": "placebo", "visit": 12, "columns": COLUMNS}
+    first = json.loads(analysed({**part, **layout}, frame, "--json")[1])
+    second = json.loads(analysed({"analysis": part, **layout}, frame.astype({"week": float}), "--json")[1])
+    assert [row["estimate"] for row in first["estimates"]] == [row["estimate"] for row in second["estimates"]]
+
+
 def put(frame: pd.DataFrame, row: int, column: str, value: object) -> pd.DataFrame:
     changed = frame.astype(object)
     changed.loc[row, column] = value

@@ -87,12 +87,14 @@ def test_carrying_equals_pandas():
     course, baseline = one.score[:, 0], one.baseline[:, 0]
     frame = pd.DataFrame(course)
     np.testing.assert_array_equal(carry(course, baseline, "last_observation"), frame.ffill(axis=1)[2])
+    from_baseline = pd.concat([pd.Series(baseline, name="b"), frame], axis=1).ffill(axis=1)[2]
+    np.testing.assert_array_equal(carry(course, baseline, "last_or_baseline"), from_baseline)
     np.testing.assert_array_equal(
         carry(course, baseline, "baseline_observation"), frame[2].fillna(pd.Series(baseline))
     )
 
 
-@pytest.mark.parametrize("how", ["last_observation", "baseline_observation"])
+@pytest.mark.parametrize("how", ["last_observation", "last_or_baseline", "baseline_observation"])
 @pytest.mark.parametrize("kind", [Ancova, TTest])
 def test_filled_analyses_are_the_analyses_of_filled_values(kind, how):
     data = block()
