@@ -14,11 +14,11 @@ from sim.synthesis.normal_hierarchy import NormalHierarchy
 
 DEVIATES = np.arange(-8.0, 8.01, 0.25)
 """Where the mean is integrated given τ, in standard deviations around its conditional mean."""
-NEWTON_STEPS = 25
+NEWTON_STEPS = 40
 NEGLIGIBLE = 1e-13
 """Posterior probability of a node of τ below which it is left out of distribution functions."""
 
-_X, _W = roots_hermite(24)
+_X, _W = roots_hermite(32)
 _LOG_W = np.log(_W) + _X**2
 
 
@@ -54,11 +54,7 @@ class BinomialHierarchy:
         """
         total = np.zeros(np.broadcast_shapes(mu.shape, tau.shape))
         for r, n in zip(self.r, self.n, strict=True):
-            z = np.zeros_like(total)
-            for _ in range(NEWTON_STEPS):
-                p = expit(mu + tau * z)
-                slope, curvature = tau * (r - n * p) - z, 1 + tau**2 * n * p * (1 - p)
-                z = z + np.clip(slope / curvature, -2, 2)
+            z = _mode(r, n, mu, tau)
             p = expit(mu + tau * z)
             step = np.sqrt(2 / (1 + tau**2 * n * p * (1 - p)))
             nodes = z[..., None] + step[..., None] * _X
@@ -93,6 +89,23 @@ class BinomialHierarchy:
             np.log(hits / misses), np.sqrt(1 / hits + 1 / misses), self.mean, self.heterogeneity
         )
         return approximate.conditional(grid.tau)
+
+
+def _mode(r: float, n: float, mu: Floats, tau: Floats) -> Floats:
+    """Where r log p + (n − r) log(1 − p) − z²/2 is highest, p = expit(μ + τz).
+
+    Newton's method kept inside a bracket: there z = τ(r − np), which lies between 0 and its value at z = 0.
+    """
+    end = tau * (r - n * expit(mu))
+    low, high = np.minimum(end, 0), np.maximum(end, 0)
+    z = np.zeros(np.broadcast_shapes(mu.shape, tau.shape))
+    for _ in range(NEWTON_STEPS):
+        p = expit(mu + tau * z)
+        slope, curvature = tau * (r - n * p) - z, 1 + tau**2 * n * p * (1 - p)
+        low, high = np.where(slope > 0, z, low), np.where(slope > 0, high, z)
+        there = z + slope / curvature
+        z = np.where((there > low) & (there < high), there, 0.5 * (low + high))
+    return z
 
 
 @dataclass(frozen=True, eq=False)

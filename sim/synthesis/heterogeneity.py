@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import chdtrc, chdtri
 
-from sim.core.errors import InputError, RunError
+from sim.core.errors import InputError
 
 Floats = NDArray[np.float64]
 Estimator = Literal["EE", "DL", "HE", "HS", "SJ", "ML", "REML", "EB", "PM"]
-STEPS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +100,8 @@ def estimate_tau2(studies: Studies, method: Estimator = "REML") -> float:
 
     Raises
     ------
-    RunError
-        The likelihood's maximum was not found.
+    InputError
+        As many coefficients as studies.
     """
     if method == "EE":
         return 0.0
@@ -151,20 +150,31 @@ def _paule_mandel(studies: Studies) -> float:
 
 
 def _likelihood(restricted: bool) -> Callable[[Studies], float]:
-    def climb(studies: Studies) -> float:
-        """Fisher scoring from Hedges' estimate."""
-        tau2 = max(0.0, _hedges(studies))
-        for _ in range(STEPS):
-            p = studies.projection(tau2)
-            known = p if restricted else np.diag(1 / (studies.variance + tau2))
-            py = p @ studies.estimate
-            step = float(py @ py - np.trace(known)) / float(np.sum(known * known))
-            before, tau2 = tau2, max(0.0, tau2 + step)
-            if abs(tau2 - before) <= 1e-12 * (tau2 + studies.variance.min()):
-                return tau2
-        raise RunError(f"τ² did not converge in {STEPS} steps of Fisher scoring")
+    def highest(studies: Studies) -> float:
+        """Every root of the score where it falls, and 0; the one with the highest likelihood.
 
-    return climb
+        Fisher scoring is shorter, but it can circle, and it finds one maximum of several.
+        """
+        scale = float(np.ptp(studies.estimate) ** 2 + studies.variance.max())
+        grid = np.append(0.0, scale * np.geomspace(1e-8, 10, 50))
+
+        def score(tau2: float) -> float:
+            p = studies.projection(tau2)
+            py = p @ studies.estimate
+            return float(py @ py - (np.trace(p) if restricted else np.sum(1 / (studies.variance + tau2))))
+
+        values = [score(tau2) for tau2 in grid]
+        falls = [k for k in range(len(grid) - 1) if values[k] > 0 >= values[k + 1]]
+        roots = [float(brentq(score, grid[k], grid[k + 1], xtol=1e-14 * scale, rtol=1e-14)) for k in falls]
+        return max([0.0, *roots], key=lambda tau2: _log_likelihood(studies, tau2, restricted))
+
+    return highest
+
+
+def _log_likelihood(studies: Studies, tau2: float, restricted: bool) -> float:
+    """(Restricted) log likelihood of τ², the coefficients at their best, up to a constant."""
+    total = -np.log(studies.variance + tau2).sum() - studies.q(tau2)
+    return float(0.5 * (total + (np.linalg.slogdet(studies.covariance(tau2))[1] if restricted else 0.0)))
 
 
 ESTIMATORS: dict[str, Callable[[Studies], float]] = {
