@@ -80,11 +80,7 @@ def fit(
     components is Newton's method on the digamma equations. Each number of components is started twice
     (side by side, and around one centre with unlike spreads) and the higher likelihood is kept.
     """
-    draws = np.sort(np.asarray(draws, dtype=float))
-    if draws.ndim != 1 or len(draws) < 10 or not np.all(np.isfinite(draws)) or draws[0] == draws[-1]:
-        raise InputError("a mixture is fitted to at least 10 finite draws that are not all equal")
-    if kind is not NormalMixture and (draws[0] <= 0 or (kind is BetaMixture and draws[-1] >= 1)):
-        raise InputError(f"draws for a {kind.__name__} must lie inside its support")
+    draws = _checked(kind, draws)
     if not components or not set(components) <= set(range(1, len(STARTING_SPREADS) + 1)):
         raise InputError(f"numbers of components must be from 1 to {len(STARTING_SPREADS)}, got {components}")
     form = BOUNDED.get(kind, FORMS[kind]) if bounded else FORMS[kind]
@@ -92,6 +88,15 @@ def fit(
     return min(
         (Fit(m, likelihood, penalty * (3 * m.size - 1) - 2 * likelihood) for m, likelihood in fits), key=_aic
     )
+
+
+def _checked(kind: type[Mixture], draws: Floats) -> Floats:
+    draws = np.sort(np.asarray(draws, dtype=float))
+    if draws.ndim != 1 or len(draws) < 10 or not np.all(np.isfinite(draws)) or draws[0] == draws[-1]:
+        raise InputError("a mixture is fitted to at least 10 finite draws that are not all equal")
+    if kind is not NormalMixture and (draws[0] <= 0 or (kind is BetaMixture and draws[-1] >= 1)):
+        raise InputError(f"draws for a {kind.__name__} must lie inside its support")
+    return draws
 
 
 def _aic(found: Fit[Kind]) -> float:

@@ -156,7 +156,7 @@ def _likelihood(restricted: bool) -> Callable[[Studies], float]:
         Fisher scoring is shorter, but it can circle, and it finds one maximum of several.
         """
         scale = float(np.ptp(studies.estimate) ** 2 + studies.variance.max())
-        grid = np.append(0.0, scale * np.geomspace(1e-8, 10, 50))
+        grid = np.append(0.0, scale * np.geomspace(1e-8, 10, 30))
 
         def score(tau2: float) -> float:
             p = studies.projection(tau2)

@@ -185,6 +185,33 @@ def test_one_component_fit_is_maximum_likelihood() -> None:
     np.testing.assert_allclose([found.a[0], found.b[0]], [a, 1 / scale], rtol=1e-5)
 
 
+def test_bounded_fit_keeps_shapes_at_one_or_more() -> None:
+    """Draws with a pole at 0: the best bounded beta has a = 1 and its b in closed form."""
+    draws = np.random.default_rng(4).beta(0.6, 3, 5000)
+    assert fit(BetaMixture, draws, (1,)).mixture.a[0] < 0.7
+    found = fit(BetaMixture, draws, (1,), bounded=True).mixture
+    assert found.a[0] == 1
+    assert found.b[0] == pytest.approx(-1 / np.log1p(-draws).mean())
+    assert fit(GammaMixture, draws, (1,), bounded=True).mixture.b[0] == pytest.approx(1 / draws.mean())
+    many = fit(BetaMixture, draws, (3,), bounded=True).mixture
+    assert min(many.a.min(), many.b.min()) >= 1
+    assert elir(many) > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "draws", "said"),
+    [
+        (BetaMixture, np.linspace(0, 1, 50), "inside its support"),
+        (GammaMixture, np.linspace(-1, 1, 50), "inside its support"),
+        (NormalMixture, np.ones(50), "not all equal"),
+        (NormalMixture, np.arange(5.0), "at least 10"),
+    ],
+)
+def test_fit_refuses_what_it_cannot_describe(kind, draws, said) -> None:
+    with pytest.raises(InputError, match=said):
+        fit(kind, draws)
+
+
 def test_robust_component_takes_its_weight() -> None:
     robust = NORMAL.robust(0.2, -50, 1)
     np.testing.assert_allclose(robust.weight, [0.56, 0.24, 0.2])
