@@ -1,0 +1,80 @@
+"""What the README and the notebooks show is run."""
+
+import re
+import shutil
+from pathlib import Path
+from types import MappingProxyType
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+
+from sim import Plan, Results, Study, run
+
+ROOT = Path(__file__).parents[2]
+CLASSES = ("inert", "no_treatment_control", "nsaid", "antidepressant", "physical", "psychological")
+TREATMENTS = MappingProxyType(
+    {"placebo": 0, "usual_care": 1, "open_label_placebo": 0, "nsaid": 2, "exercise": 4, "mirtazapine": 3,
+     "snri": 3, "pain_reprocessing": 5}
+)  # fmt: skip
+
+
+def made_draws(folder: Path) -> Path:
+    """Draws of a made-up synthesis with every treatment that the chronic scenario names."""
+    stream, size = np.random.default_rng(1), 200
+    k, c = len(TREATMENTS), len(CLASSES)
+    arrays = {
+        "digest": np.array("made up"),
+        "treatments": np.array(list(TREATMENTS)),
+        "classes": np.array(CLASSES),
+        "effect_new": stream.normal(-0.5, 0.3, (size, k)),
+        "class_new": stream.normal(-0.4, 0.3, (size, c)),
+        "response": stream.normal(1.5, 0.2, size),
+        "response_new": stream.normal(1.5, 0.6, size),
+        "response_half_weeks": stream.lognormal(0.9, 0.2, size),
+        "effect_half_weeks": stream.lognormal(0.5, 0.3, (size, c)),
+        "persistence_half_weeks": stream.lognormal(2, 0.5, (size, c)),
+    }
+    np.savez(folder / "draws.npz", **arrays)
+    (folder / "sources.csv").write_text("study_id,citation,doi,url\nmade2026,Made up,,\n")
+    return folder / "draws.npz"
+
+
+@pytest.fixture(scope="module")
+def four_arms(tmp_path_factory) -> Results:
+    study = Study.load(ROOT / "configs" / "studies" / "chronic_four_arms.yaml", ("replicates=128",))
+    draws = made_draws(tmp_path_factory.mktemp("fit"))
+    return run(study, Plan(posteriors={"chronic": draws}), tmp_path_factory.mktemp("run"))
+
+
+def test_the_notebook_runs_on_a_finished_run(four_arms, monkeypatch):
+    monkeypatch.setenv("SIM_RESULTS", str(four_arms.folder))
+    book = nbformat.read(ROOT / "experiments" / "001-four-arms" / "four_arms.ipynb", as_version=4)
+    NotebookClient(book, timeout=120, resources={"metadata": {"path": str(ROOT)}}).execute()
+    shown = [out for cell in book.cells if cell.cell_type == "code" for out in cell.outputs]
+    assert sum("text/html" in out.get("data", {}) for out in shown) == 3
+    assert "pain_reprocessing" in str(shown)
+
+
+def test_notebooks_are_kept_without_outputs():
+    for file in (ROOT / "experiments").rglob("*.ipynb"):
+        book = nbformat.read(file, as_version=4)
+        assert not any(cell.get("outputs") for cell in book.cells), file
+
+
+def test_the_python_of_the_readme_runs(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
+    assert blocks
+    for block in blocks:
+        scope: dict[str, object] = {}
+        exec(compile(block, "README.md", "exec"), scope)
+        shutil.rmtree(scope["results"].folder)  # type: ignore[attr-defined]
+    assert "type_1_error" in capsys.readouterr().out
+
+
+def test_what_the_readme_links_to_is_there():
+    for page in (ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
