@@ -40,7 +40,8 @@ def elir(mixture: Mixture) -> float:
     """Expected local-information-ratio effective sample size.
 
     E[i(θ) / i_F(θ)] under the prior, where i is the curvature of minus its log density and i_F the Fisher
-    information of one observation. Predictively consistent: n more patients are expected to add n
+    information of one observation. Predictively consistent: n more patients are expected to add n; negative
+    where a spike makes the log density convex
     (Neuenschwander et al. 2020, doi:10.1111/biom.13252).
 
     Raises
