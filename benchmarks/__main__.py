@@ -46,7 +46,7 @@ def fixed_design() -> None:
 
     trial(0)
     whole, floor = seconds(trial, recording.redraw)
-    what = f"{protocol.n} patients x {len(protocol.visits)} visits, 20 % lost, ANCOVA + responders, full record"
+    what = f"{protocol.n} patients x {len(protocol.visits)} visits, a fifth lost, ANCOVA, full record"
     print(f"fixed design, {what}")
     print(f"  trials per second, one core     {BLOCK_SIZE / whole:12,.0f}   budget 20,000")
     print(f"  random numbers alone, per second{BLOCK_SIZE / floor:12,.0f}")

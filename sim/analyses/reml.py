@@ -154,6 +154,7 @@ def main_information(moments: Moments, state: State, slopes: Floats, expected: b
     return 0.5 * bilinear(state.weight, 2 * inner - plain, slopes)
 
 
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")  # a fit without answer is nan, not a warning
 def fit(moments: Moments, model: Model | None = None, start: Floats | None = None) -> Fit:
     """Maximise the likelihood of each data set by scoring, with halved steps where one goes too far.
 

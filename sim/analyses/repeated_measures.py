@@ -105,8 +105,7 @@ class RepeatedMeasures(Analysis):
         """Degrees of freedom that need no fit, (contrast, data set).
 
         Between patients: patients less columns; within: values less patients and the effects of
-        visits (Schluchter & Elashoff 1990, Journal of Statistical
-        Computation and Simulation 37: 69-87).
+        visits (Schluchter & Elashoff 1990, Journal of Statistical Computation and Simulation 37: 69-87).
         """
         moments, coefficients = fitted.fit.moments, fitted.terms.coefficients
         if self.df == "residual":

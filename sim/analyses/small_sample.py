@@ -100,6 +100,7 @@ def _estimated_effects(moments: Moments, state: State, slopes: Floats) -> Floats
     return np.asarray(product.reshape(sets, parameters, -1) @ np.swapaxes(mirrored, 1, 2))
 
 
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")  # a fit without answer is nan, not a warning
 def contrasts(
     fit: Fit, weights: Floats, method: str = "satterthwaite", df: Floats | None = None
 ) -> Contrasts:
@@ -108,8 +109,8 @@ def contrasts(
     Satterthwaite's degrees of freedom are 2v²/var(v), v = cᵀΦc, by the delta method with the observed
     information (Giesbrecht & Burns 1985, Biometrics 41: 477-486). Kenward & Roger (1997,
     doi:10.2307/2533558) have the same for one contrast and add to its variance; ``kenward_roger_linear``
-    is their form without second derivatives of the covariance, as in SAS, and ``kenward_roger`` keeps
-    them in the parametrisation of R's mmrm.
+    is their form without second derivatives of the covariance, as in SAS. ``kenward_roger`` keeps them,
+    which depends on the parametrisation: that of R's mmrm if unstructured, else that of the structure.
 
     Parameters
     ----------
