@@ -9,9 +9,10 @@ from pydantic import Field
 
 from sim.analyses.base import Analysis, Estimate
 from sim.analyses.data_set import DataSet, Result, Row, difference_name
+from sim.analyses.likelihood import Model
 from sim.analyses.linear_model import least_squares
 from sim.analyses.moments import Measurements, Moments, place_of, summarise
-from sim.analyses.reml import Fit, Model, fit
+from sim.analyses.reml import Fit, fit
 from sim.analyses.terms import EACH, Terms
 from sim.estimand import Observations
 

@@ -10,8 +10,9 @@ from pydantic import field_validator
 from sim.analyses.base import Analysis, Estimate
 from sim.analyses.covariance import STRUCTURES
 from sim.analyses.data_set import DataSet, Result, Row, difference_name, mean_name
+from sim.analyses.likelihood import Model
 from sim.analyses.moments import Measurements, Moments, summarise
-from sim.analyses.reml import Fit, Model, fit
+from sim.analyses.reml import Fit, fit
 from sim.analyses.small_sample import Contrasts, contrasts, empirical_se
 from sim.analyses.terms import Terms
 from sim.core.errors import RunError

@@ -1,14 +1,15 @@
 """Standard errors and degrees of freedom of contrasts in a fitted model of repeated measures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.analyses.covariance import CHOLESKY, UNSTRUCTURED, Structure
+from sim.analyses.information import bilinear, observed_information, spread_out
 from sim.analyses.inverse import invert
-from sim.analyses.moments import Measurements, Moments, place_of
-from sim.analyses.reml import Fit, State, bilinear, gradient
+from sim.analyses.moments import Measurements, place_of
+from sim.analyses.reml import Fit
 
 Floats = NDArray[np.float64]
 
@@ -42,19 +43,8 @@ class Contrasts:
     df: Floats
 
 
-def _spread_out(left: Floats, right: Floats, slopes: Floats) -> Floats:
-    """Σ over patterns of left Dⱼ right for each slope D, (data set, row × visit, parameter)."""
-    sets, patterns, rows, visits = left.shape
-    outer = np.swapaxes(left.reshape(sets, patterns, -1), 1, 2) @ right.reshape(sets, patterns, -1)
-    outer = outer.reshape(sets, rows, visits, visits, visits).transpose(0, 1, 4, 2, 3)
-    return np.asarray(outer.reshape(sets, rows * visits, visits**2) @ slopes)
-
-
 def information(fit: Fit, structure: Structure | None = None) -> Information:
-    """Observed information about the covariance parameters, in closed form.
-
-    With P = W − WXΦXᵀW: ½ [−tr(P Dⱼ P Dₖ) + 2 yᵀP Dⱼ P Dₖ P y] less the slope along the curvature
-    (Harville 1977, doi:10.1080/01621459.1977.10480998); without the terms of Φ in the trace for ML.
+    """Invert the observed information about the covariance parameters.
 
     Parameters
     ----------
@@ -63,41 +53,18 @@ def information(fit: Fit, structure: Structure | None = None) -> Information:
     structure
         The parametrisation, if another than that of the fit.
     """
-    moments, state = fit.moments, fit.state
     visits = fit.covariance.shape[1]
-    structure = structure or fit.model.structure
-    theta = fit.theta if structure is fit.model.structure else _parameters(structure, fit.covariance)
-    slopes = structure.slopes(theta, visits)
-    weight = state.weight
-    inner = weight @ (state.residual + state.spread) @ weight
-    observed = bilinear(weight, 2 * inner - moments.n[:, :, None, None] * weight, slopes)
-    shift = _spread_out(state.cross @ weight, weight, slopes)
-    observed -= 2 * np.swapaxes(shift, 1, 2) @ state.variance @ shift
-    if fit.model.reml:
-        observed -= _estimated_effects(moments, state, slopes)
-    curvature = None if structure.linear else structure.curvature(theta, visits)
-    if curvature is not None:
-        observed -= 2 * np.einsum("rv,rvjk->rjk", gradient(moments, state), curvature)
-    return Information(slopes, curvature, invert(0.5 * observed)[0])
+    model = fit.model if structure is None else replace(fit.model, structure=structure)
+    theta = fit.theta if structure is None else _parameters(structure, fit.covariance)
+    curvature = None if model.structure.linear else model.structure.curvature(theta, visits)
+    observed = observed_information(fit.moments, fit.state, model, theta)
+    return Information(model.structure.slopes(theta, visits), curvature, invert(observed)[0])
 
 
 def _parameters(structure: Structure, covariance: Floats) -> Floats:
     good = np.asarray(np.isfinite(covariance).all(axis=(1, 2)))
     safe = np.where(good[:, None, None], covariance, np.eye(covariance.shape[1]))
     return np.where(good[:, None], structure.guess(safe), np.nan)
-
-
-def _estimated_effects(moments: Moments, state: State, slopes: Floats) -> Floats:
-    """tr(Φ Mⱼ Φ Mₖ) with Mⱼ = XᵀW Dⱼ W X, (data set, parameter, parameter)."""
-    sets, patterns, q, visits = moments.xy.shape
-    parameters = slopes.shape[2]
-    weight = state.weight[:, :, None]
-    turned = weight @ np.swapaxes(slopes, 1, 2).reshape(-1, 1, parameters, visits, visits) @ weight
-    blocks = np.swapaxes(moments.xx.reshape(sets, patterns, -1), 1, 2) @ turned.reshape(sets, patterns, -1)
-    blocks = blocks.reshape(sets, q, q, parameters, visits, visits).transpose(0, 3, 1, 4, 2, 5)
-    product = state.variance[:, None] @ blocks.reshape(sets, parameters, q * visits, q * visits)
-    mirrored = np.swapaxes(product, 2, 3).reshape(sets, parameters, -1)
-    return np.asarray(product.reshape(sets, parameters, -1) @ np.swapaxes(mirrored, 1, 2))
 
 
 @np.errstate(divide="ignore", invalid="ignore", over="ignore")  # a fit without answer is nan, not a warning
@@ -195,7 +162,7 @@ def _adjustment(fit: Fit, known: Information, half: Floats) -> Floats:
     spread = _patient_spread(fit, half)
     second = bilinear(fit.state.weight, spread, known.slopes)
     left = fit.moments.xx @ half.reshape(sets, 1, q, visits) @ fit.state.weight
-    moved = _spread_out(left, fit.state.weight, known.slopes)
+    moved = spread_out(left, fit.state.weight, known.slopes)
     second -= np.swapaxes(moved, 1, 2) @ fit.state.variance @ moved
     if known.curvature is not None:
         second -= 0.25 * np.einsum("rv,rvjk->rjk", spread.sum(axis=1).reshape(sets, -1), known.curvature)

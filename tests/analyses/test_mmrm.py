@@ -9,9 +9,10 @@ from scipy.special import stdtr
 from sim.analyses.ancova import Ancova
 from sim.analyses.clda import Clda
 from sim.analyses.covariance import STRUCTURES
+from sim.analyses.likelihood import Model, evaluate
 from sim.analyses.mmrm import Mmrm
 from sim.analyses.moments import Measurements, summarise
-from sim.analyses.reml import Model, evaluate, fit
+from sim.analyses.reml import fit
 from sim.analyses.small_sample import contrasts
 from tests.analyses.blocks import block, design, observe, single
 from tests.analyses.plain_reml import Plain
@@ -38,6 +39,22 @@ def test_estimate_error_and_df_equal_the_plain_twin(size, replicate):
         assert found.df[place, at, replicate] == pytest.approx(
             plain.satterthwaite(covariance, weights), rel=1e-4
         )
+
+
+def test_a_handful_of_patients_is_fitted_too():
+    """Of 15 patients, 5 an arm, effects take away much of the information: full Newton steps are needed.
+
+    To 1e-4, as the likelihood is so flat that the twin stops there."""
+    data = block(n=24, replicates=128, sizes=(15,))
+    found = Mmrm(estimand="primary").estimate(observe(data))
+    assert np.isfinite(found.estimate).mean() > 0.99
+    for replicate in (57, 113):
+        alone = single(data, 15, replicate)
+        plain = Plain(design(alone), alone.score[:, 0])
+        beta, variance, _ = plain.pieces(plain.fit())
+        weights = np.kron(np.eye(4)[1], LAST)
+        assert found.estimate[0, 0, replicate] == pytest.approx(weights @ beta, rel=1e-4)
+        assert found.se[0, 0, replicate] == pytest.approx(np.sqrt(weights @ variance @ weights), rel=1e-4)
 
 
 def test_constrained_analysis_equals_the_plain_twin():
