@@ -28,12 +28,13 @@ def options(
 @cache
 def command() -> typer.Typer:
     """Give the app its commands; each module is imported only when the command line starts."""
-    from sim.cli import analyse, boundaries, evidence, fit, replay, run, size, studies
+    from sim.cli import analyse, boundaries, compare, evidence, fit, replay, run, size, studies
 
     app.command("run")(run.study_run)
     app.command()(studies.check)
     app.command()(size.size)
     app.command()(replay.replay)
+    app.command()(compare.compare)
     app.command()(run.report)
     app.add_typer(evidence.app, name="evidence")
     app.command()(fit.fit)

@@ -5,9 +5,19 @@ import sys
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+WIDEST = 1000
+"""Characters that no table needs."""
+
+
+def print_wide(table: Table) -> None:
+    """Print a table without folding its cells: a terminal that is too narrow wraps the lines."""
+    needed = Console(width=WIDEST).measure(table).maximum
+    Console(width=max(out.width, needed), highlight=False).print(table)
 
 
 def complain(code: int, *lines: str) -> int:

@@ -9,10 +9,9 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table as Shown
 
-from sim.cli.console import out, print_json
+from sim.cli.console import out, print_json, print_wide
 from sim.cli.run import find_posteriors
 from sim.cli.studies import read_study
 from sim.core.errors import InputError
@@ -29,8 +28,6 @@ from sim.trial import TrialRecord, create, simulate, true_values
 Floats = NDArray[np.float64]
 Row = dict[str, Any]
 
-WIDEST = 1000
-"""Characters that no table needs."""
 SCORE = 5
 """Characters of a score in the table of patients."""
 
@@ -179,20 +176,14 @@ def replay(  # noqa: PLR0913, one parameter an option
         print_json(names | {"looks": trial.looks, "visits": visits, "patients": trial.patients()})
         return
     out.print(f"Protocol {protocol}, scenario {scenario}, replicate {replicate}", markup=False)
-    _print(_looks(trial.looks))
-    _print(_patients(trial, patients))
+    print_wide(_looks(trial.looks))
+    print_wide(_patients(trial, patients))
 
 
 def _write(file: Path, rows: list[Row]) -> None:
     if file.is_dir():
         raise InputError(f"--csv {file}: is a folder, expected a file to write")
     write_csv(file, rows)
-
-
-def _print(table: Shown) -> None:
-    """Print a table in one piece: a terminal that is too narrow wraps its lines."""
-    needed = Console(width=WIDEST).measure(table).maximum
-    Console(width=max(out.width, needed), highlight=False).print(table)
 
 
 def _looks(looks: list[Row]) -> Shown:
