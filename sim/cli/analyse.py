@@ -36,7 +36,7 @@ def analyse(
     ANALYSIS.yaml: `kind: mmrm`, its options, `reference: placebo` and
     `columns: {patient: id, arm: arm, visit: week, value: pain, baseline: pain_0, covariates: [site]}`.
 
-    Example: `sim analyse trial.csv analysis.yaml --json`
+    Example: `sim analyse trial.csv configs/analyses/mmrm.yaml --json`
     """
     result = compute(data, analysis)
     if json:
