@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from sim.analyses.base import Analysis
 from sim.data import TrialData
 from sim.endpoints import Responder, Score
 from sim.estimand import Contrast, Estimand, Observations
 
+KINDS = sorted(kind for kind, each in Analysis.kinds().items() if each.__module__.startswith("sim."))
+"""The project's analyses; other tests may have added their own to the family."""
 WEEKS = np.array([2.0, 6.0, 12.0])
 MEAN = Estimand(
     endpoint="pain", visit=12, contrast=Contrast(of=("b", "c"), to="a"), summary="mean_difference"
