@@ -23,7 +23,7 @@ class Contrast(Part):
     of: tuple[str, ...] = Field(min_length=1)
     to: str
 
-    @field_validator("of", mode="before")
+    @field_validator("of", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_or_more(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value

@@ -28,7 +28,7 @@ def options(
 @cache
 def command() -> typer.Typer:
     """Give the app its commands; each module is imported only when the command line starts."""
-    from sim.cli import analyse, boundaries, compare, evidence, fit, replay, run, size, studies
+    from sim.cli import analyse, boundaries, compare, evidence, fit, replay, run, scaffold, size, studies
 
     app.command("run")(run.study_run)
     app.command()(studies.check)
@@ -40,6 +40,8 @@ def command() -> typer.Typer:
     app.command()(fit.fit)
     app.command()(boundaries.boundaries)
     app.command()(analyse.analyse)
+    app.command()(scaffold.init)
+    app.command()(scaffold.schema)
     return app
 
 

@@ -6,8 +6,18 @@ import pkgutil
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+
+PLACE = "x-family"
+"""Key of a family's place in a JSON Schema, until its members are put there."""
 
 
 def suggest(name: str, allowed: Iterable[str]) -> str:
@@ -97,6 +107,15 @@ class Family(Part):
             raise wrong(f"'{kind}' is not a subclass of {cls.__module__}.{cls.__name__}")
         return found
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Hold a family's place: its members are not all known while it is described."""
+        if Family not in cls.__bases__:
+            return handler(core_schema)
+        return {PLACE: place(cls), "description": cls.__doc__}
+
     @model_validator(mode="wrap")
     @classmethod
     def _dispatch(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
@@ -107,3 +126,8 @@ class Family(Part):
         kind = cls.infer_kind(value)
         body = {key: item for key, item in value.items() if key != "kind"} if ":" in kind else value
         return cls.member(kind).model_validate(body)  # type: ignore[return-value]
+
+
+def place(family: type[Family]) -> str:
+    """Name a family's place in a JSON Schema."""
+    return f"{family.__module__}.{family.__qualname__}"
