@@ -99,7 +99,7 @@ def _of_claim(material: Material, who: str, claim: Claim) -> Iterator[tuple[str,
             f"The effect of {who} is borrowed from its class: no trial of it enters the synthesis.",
         )
     if row["trials"] == 1:
-        patients = f" with {row['patients']:.0f} patients in the evidence tables" if row["patients"] else ""
+        patients = f" ({row['patients']:.0f} patients in the rows that enter)" if row["patients"] else ""
         yield "single_trial", f"The effect of {who} rests on a single trial{patients}."
     if row["basis"] == "indirect":
         yield (

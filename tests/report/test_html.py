@@ -154,7 +154,7 @@ def test_what_the_evidence_cannot_support_is_said_near_the_top(page: Page) -> No
     said = page.sections["limits"]
     assert "drug and another drug is borrowed from other evidence" in said
     assert "other (used for drug and another drug) rests on indirect evidence" in said
-    assert "talking therapy rests on a single trial with 45 patients" in said
+    assert "talking therapy rests on a single trial (45 patients in the rows that enter)" in said
     assert "Its control knew the treatment." in said
     assert "placebo rests" not in said
     assert "effect of drug is an assumption without a source" in said

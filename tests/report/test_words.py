@@ -61,7 +61,10 @@ def test_a_borrowed_effect_and_a_single_trial_are_marked(finished: Results) -> N
     text = " ".join(summary_table(finished).split())
     for label, sentence in (
         ("drug and another drug", "The effect of drug and another drug is borrowed from other evidence"),
-        ("talking therapy", "The effect of talking therapy rests on a single trial with 45 patients"),
+        (
+            "talking therapy",
+            "The effect of talking therapy rests on a single trial (45 patients in the rows that enter)",
+        ),
     ):
         mark = re.search(rf"(\[\d+\]) {re.escape(sentence)}", text)
         assert mark
