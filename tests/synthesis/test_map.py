@@ -11,6 +11,7 @@ from scipy.special import expit, log_expit, logsumexp
 from sim.cli import app as command
 from sim.core.errors import InputError
 from sim.core.loading import load
+from sim.evidence import load_evidence
 from sim.mixtures import BetaMixture, NormalMixture, from_json
 from sim.synthesis import Store, Synthesis
 from sim.synthesis.binomial_hierarchy import BinomialHierarchy
@@ -192,6 +193,25 @@ def test_command_prints_the_prior(folder: Path, capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit):
         command.main(["fit", str(folder / "map.yaml"), "--results", str(folder / "out")])
     assert "patients (ELIR" in capsys.readouterr().out
+
+
+def test_example_is_what_the_evidence_says(
+    configs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The example's counts are those of the evidence; the command fits it."""
+    arms = read_control_arms(configs / "syntheses" / "placebo_responders_chronic.csv")
+    rows = load_evidence().outcomes
+    rows = rows[(rows["outcome"] == "responder_30") & (rows["arm_id"] == "placebo")].set_index("study_id")
+    for study, n, r in zip(arms.studies, arms.n, arms.columns["r"], strict=True):
+        assert r == round(rows.loc[study, "value"] / 100 * n)
+        if study != "yeephu2013":  # its row gives the denominator in the note
+            assert rows.loc[study, "n"] == n
+    with pytest.raises(SystemExit) as ended:
+        command.main(
+            ["fit", str(configs / "syntheses" / "map_placebo_responders.yaml"), "--results", str(tmp_path)]
+        )
+    assert ended.value.code == 0
+    assert "robust mixture" in capsys.readouterr().out
 
 
 def test_saved_draws_are_the_predictive_distribution(folder: Path) -> None:

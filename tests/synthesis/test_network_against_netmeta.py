@@ -20,7 +20,7 @@ NOT_COMPUTED = {"MCSE_mean": "Monte Carlo error of the other program's chains"}
 DRAWS = {"multinma_smoking_FE": 15_000, "multinma_smoking_RE": 40_000}
 """Of each of two chains: a tail quantile's Monte Carlo error is 0.012 to 0.015 of the posterior SD."""
 TAIL = (
-    "multinma's Monte Carlo error in a tail (0.02 SD): with 300,000 draws ours is 1.3066 (0.0025), 0.03 SD off "
+    "multinma's Monte Carlo error in a tail (0.02 SD): over 300,000 draws ours is 1.3066, 0.03 SD off "
     "and within the tolerance, but a run short enough for a test may fall on either side of 0.05"
 )
 NOT_HELD = {("multinma_smoking_RE", "d[Self-help]_q97.5"): TAIL}
