@@ -16,6 +16,9 @@ from sim.core.parts import suggest
 SCHEMA = 1
 """Version of the form of all configuration files."""
 
+DEEPEST = 50
+"""Levels of nesting that no configuration needs."""
+
 REPLACED_WHOLE = ("kind", "value", "assume", "synthesis")
 """A mapping with one of these is replaced, not merged: a changed number must not keep the old source."""
 
@@ -24,7 +27,26 @@ Tree = dict[str, Any]
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice and keys that are not text."""
+    """Safe YAML that refuses a key given twice, keys that are not text, and nesting without end."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.open: list[str | None] = []
+        """Anchors of the nodes around the present one; None where a node has none."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Compose one node; an error where it is too deep or leads back to itself."""
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if event.anchor is not None and event.anchor in self.open:
+            what = f"'{event.anchor}' stands inside what it names"
+            raise yaml.composer.ComposerError(None, None, what, event.start_mark)
+        if len(self.open) > DEEPEST:
+            what = f"nested more than {DEEPEST} levels deep"
+            raise yaml.composer.ComposerError(None, None, what, event.start_mark)
+        self.open.append(event.anchor)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.open.pop()
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[object] = set()
@@ -53,8 +75,6 @@ def parse_yaml(text: str, where: str) -> Any:
         line = f":{mark.line + 1}" if mark else ""
         what = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise InputError(f"{where}{line}: not valid YAML: {what}") from error
-    except RecursionError:
-        raise InputError(f"{where}: lists or mappings are nested too deeply to be read") from None
 
 
 def read_yaml(path: Path) -> Tree:

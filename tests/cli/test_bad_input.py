@@ -108,7 +108,8 @@ FILES = {
     "control": (b"seed: \x00", ": not valid YAML", "special characters are not allowed"),
     "twice": (b"seed: 1\nseed: 2\n", ":2: not valid YAML", "the key 'seed' is given twice"),
     "a list": (b"- 1\n", ": expected a mapping", "got list"),
-    "deep": (b"[" * 3000, ": lists or mappings", "nested too deeply"),
+    "deep": (b"[" * 3000 + b"]" * 3000, ":1: not valid YAML", "nested more than 50 levels deep"),
+    "circle": (b"a: &a [1, *a]\n", ":1: not valid YAML", "'a' stands inside what it names"),
     "no base": (b"from: nowhere.yaml\n", ": 'from: nowhere.yaml'", "no such file"),
     "own base": (b"from: study.yaml\n", ": 'from: study.yaml'", "leads back to itself"),
     "tag": (
