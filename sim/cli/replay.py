@@ -23,7 +23,7 @@ from sim.protocol import Protocol
 from sim.records import tabulate
 from sim.results import write_csv
 from sim.study import MOST_REPLICATES, Study
-from sim.trial import TrialRecord, create, simulate, true_values
+from sim.trial import TrialRecord, simulate, true_values
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]
@@ -110,15 +110,16 @@ def rebuild(study: Study, names: tuple[str, str], replicate: int, plan: Plan) ->
     block, column = divmod(replicate, BLOCK_SIZE)
     draws = draws_of(study.seed, block, plan.files)
     record = simulate(protocol, scenario, draws)
-    truth = true_values(protocol, scenario, draws, min(protocol.n, TRUTH_PATIENTS))
-    world = create(protocol, scenario, draws, protocol.n)
+    values = true_values(protocol, scenario, draws, min(protocol.n, TRUTH_PATIENTS))
+    truth, population = scenario.realise(protocol, draws), scenario.population
+    cohort = population.enrol(protocol.n, protocol.eligibility, truth.pain, draws.streams)
     return Trial(
         protocol=protocol,
-        looks=_rows_of(tabulate(protocol, record, block, truth).estimates, replicate),
+        looks=_rows_of(tabulate(protocol, record, block, values).estimates, replicate),
         record=record,
         column=column,
-        enrolled=protocol.operations.enrolment(protocol.n, world.truth.site_rate, draws.streams),
-        covariates=scenario.population.describe(world.cohort, protocol.eligibility, draws.streams),
+        enrolled=protocol.operations.enrolment(protocol.n, truth.site_rate, draws.streams),
+        covariates=population.describe(cohort, protocol.eligibility, draws.streams),
     )
 
 
