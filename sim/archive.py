@@ -16,6 +16,8 @@ from sim.results import Cell, read_blocks, write_csv, write_text
 from sim.study import Source, Study
 
 PACKAGES = ("sim", "numpy", "scipy", "pandas", "pyarrow", "pydantic", "pymc", "nutpie", "arviz")
+WRITTEN = ("study.yaml", "operating_characteristics.csv", "responders.csv", "courses.csv", "assumptions.md")
+"""What every finished run has, beside its provenance."""
 SUCCESS = ("power", "assurance", "type_1_error")
 
 
@@ -131,7 +133,7 @@ def assumptions(study: Study) -> list[tuple[str, str, str]]:
             rows[place, claim.words(), "borrowed: no reported effect of its own"] = None
         elif source and source.provenance == "unverified":
             rows[place, claim.words(), f"source not verified: {source.citation}"] = None
-        elif claim.because and not claim.source and not isinstance(claim, PosteriorClaim):
+        elif claim.because and not isinstance(claim, PosteriorClaim):
             rows[place, claim.words(), claim.because] = None
     return list(rows)
 

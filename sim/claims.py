@@ -409,7 +409,16 @@ def within(low: float, high: float) -> AfterValidator:
     return AfterValidator(check)
 
 
+def above_zero(claim: Claim) -> Claim:
+    """Refuse a claim that can be zero or less: a half-life, an SD."""
+    least, most = claim.support()
+    if least < 0 or most <= 0 or least == most == 0:
+        raise wrong(f"{claim.words()} must be above 0")
+    return claim
+
+
 Share = Annotated[Claim, within(0, 1)]
+AboveZero = Annotated[Claim, AfterValidator(above_zero)]
 Positive = Annotated[Claim, within(0, np.inf)]
 
 

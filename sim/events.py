@@ -1,6 +1,6 @@
 """Intercurrent events and withdrawal: an event changes what an outcome means, missingness only hides it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,20 +51,39 @@ class Hazards:
         return np.stack([getattr(level, quantity) for level in self.levels])
 
 
-def occur(latent: Floats, arm: Ints, weeks: Floats, hazards: Hazards, streams: Streams) -> Events:
+@dataclass(frozen=True)
+class Ratings:
+    """What patients feel while treated as planned.
+
+    Attributes
+    ----------
+    weeks
+        Follow-up visits, (visit,).
+    baseline, latent
+        Unrounded ratings at week 0, (patient, replicate), and at the visits, (patient, replicate, visit).
+    """
+
+    weeks: Floats
+    baseline: Floats
+    latent: Floats
+
+    def intervals(self) -> Iterator[tuple[float, float, Floats]]:
+        """Yield each interval between visits, from week 0: its begin, its end and the rating at its begin."""
+        ratings = [self.baseline, *(self.latent[:, :, visit] for visit in range(len(self.weeks) - 1))]
+        yield from zip([0.0, *self.weeks[:-1]], self.weeks, ratings, strict=True)
+
+
+def occur(ratings: Ratings, arm: Ints, hazards: Hazards, streams: Streams) -> Events:
     """Let adverse events, inefficacy and withdrawal compete, given the ratings while treated.
 
     Each cause has a unit exponential threshold for each patient and happens when its cumulated hazard
-    passes it (Kalbfleisch & Prentice 2002, section 8.2), so the same patient meets every arm.
-
-    Parameters
-    ----------
-    latent
-        Ratings under the assigned arm, (patient, replicate, visit); ``weeks`` are its visits.
+    passes it (Kalbfleisch & Prentice 2002, section 8.2), so the same patient meets every arm. A
+    treatment that has ended as planned can no longer be stopped.
     """
     event = _adverse_event(arm, hazards, streams)
-    pain = _inefficacy(latent, arm, weeks, hazards, streams)
-    stop = np.minimum(event, pain)
+    pain = _inefficacy(ratings, arm, hazards, streams)
+    first = np.minimum(event, pain)
+    stop = np.where(first < _each(hazards.of("weeks"), arm), first, NEVER)
     reason = np.where(stop == NEVER, 0, np.where(event <= pain, 1, 2)).astype(np.int8)
     leave = _withdrawal(arm, hazards, streams)
     leaving = _leaves_on_stopping(stop, arm, hazards, streams)
@@ -93,27 +112,28 @@ def _adverse_event(arm: Ints, hazards: Hazards, streams: Streams) -> Floats:
     return np.where(threshold < reached, soon, late)
 
 
-def _inefficacy(latent: Floats, arm: Ints, weeks: Floats, hazards: Hazards, streams: Streams) -> Floats:
+def _inefficacy(ratings: Ratings, arm: Ints, hazards: Hazards, streams: Streams) -> Floats:
     """Cumulate the pain-dependent hazard between visits, the rating held since the last."""
     base, ratio, start = hazards.of("pain_at_five"), hazards.of("pain_ratio"), hazards.of("pain_from")
     happens = np.full(arm.shape, NEVER)
     if not base.any():
         return happens
     threshold = streams("inefficacy").standard_exponential(arm.shape)
-    longest = np.maximum(weeks[-1] - start, 0.0)
+    longest = np.maximum(ratings.weeks[-1] - start, 0.0)
     most = base * np.maximum(ratio**5.0, ratio**-5.0) * longest
     at_risk = np.nonzero(threshold < most.max())
     level = (arm[at_risk], at_risk[1])
     base, ratio, start = base[level], ratio[level], start[level]
     left = threshold[at_risk]
     when = np.full(left.shape, NEVER)
-    for visit in range(len(weeks) - 1):
-        rating = np.clip(latent[(*at_risk, visit)], 0.0, 10.0)
-        hazard = base * ratio ** (rating - 5.0)
-        begin = np.maximum(weeks[visit], start)
-        exposure = np.maximum(weeks[visit + 1] - begin, 0.0)
+    for begin, end, rating in ratings.intervals():
+        since = np.maximum(begin, start)
+        exposure = np.maximum(end - since, 0.0)
+        if not exposure.any():
+            continue
+        hazard = base * ratio ** (np.clip(rating[at_risk], 0.0, 10.0) - 5.0)
         now = (left < hazard * exposure) & (when == NEVER)
-        when[now] = begin[now] + left[now] / hazard[now]
+        when[now] = since[now] + left[now] / hazard[now]
         left -= hazard * exposure
     happens[at_risk] = when
     return happens

@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
-from sim.archive import write_assumptions, write_provenance, write_sources, write_study, write_tables
+from sim.archive import WRITTEN, write_assumptions, write_provenance, write_sources, write_study, write_tables
 from sim.claims import Draws, Posterior
 from sim.core.errors import InputError, RunError
 from sim.core.loading import dump
@@ -22,11 +22,11 @@ from sim.protocol import Protocol
 from sim.records import BlockTables, tabulate
 from sim.results import Cell, Results, read_blocks, write_block, write_text
 from sim.scenario import Scenario
-from sim.study import Study
+from sim.study import Study, counted_digest
 from sim.trial import simulate, true_values
 
 TRUTH_PATIENTS = 512
-"""Most patients a replicate whose potential outcomes give a true value."""
+"""Patients a replicate whose potential outcomes give a true value."""
 TRUTH_BLOCKS = 16
 """Blocks that compute the true value where it is the same in every replicate."""
 SMALL = 4
@@ -112,7 +112,7 @@ def compute_block(job: Job) -> BlockTables:
     record = simulate(job.protocol, job.scenario, draws)
     truth = {}
     if job.scenario.claims.is_drawn or job.block < TRUTH_BLOCKS:
-        truth = true_values(job.protocol, job.scenario, draws, min(job.protocol.n, TRUTH_PATIENTS))
+        truth = true_values(job.protocol, job.scenario, draws, TRUTH_PATIENTS)
     return tabulate(job.protocol, record, job.block, truth)
 
 
@@ -297,6 +297,7 @@ def run(study: Study, plan: Plan | None = None, out: Path | None = None) -> Resu
     if _is_finished(folder, study, digest):
         return Results(folder)
     begin = clock()
+    (folder / "provenance.json").unlink(missing_ok=True)
     write_study(folder, study)
     replicates = run_blocks(study, folder, plan)
     failed = write_tables(folder, study, replicates)
@@ -304,6 +305,7 @@ def run(study: Study, plan: Plan | None = None, out: Path | None = None) -> Resu
     write_assumptions(folder, study)
     facts = {
         "digest": digest,
+        "counted": counted_digest(study),
         "asked": dump(study)["replicates"],
         "replicates": {f"{cell.protocol}.{cell.scenario}": used for cell, used in replicates.items()},
         "seconds": round(clock() - begin, 1),
@@ -314,15 +316,16 @@ def run(study: Study, plan: Plan | None = None, out: Path | None = None) -> Resu
 
 
 def _is_finished(folder: Path, study: Study, digest: str) -> bool:
-    """Whether these very results are here whole, written last of all by their provenance."""
-    if not (folder / "provenance.json").exists():
+    """Whether these very results are here whole: their provenance is written last of all."""
+    if not all((folder / name).exists() for name in (*WRITTEN, "provenance.json")):
         return False
     facts = Results(folder).provenance
-    if (facts["digest"], facts["asked"]) != (digest, dump(study)["replicates"]):
+    wanted = digest, counted_digest(study), dump(study)["replicates"]
+    if (facts["digest"], facts.get("counted"), facts["asked"]) != wanted:
         return False
     cells = {Cell(*names): facts["replicates"][".".join(names)] for names in study.cells()}
     blocks = {cell: range(-(-used // BLOCK_SIZE)) for cell, used in cells.items()}
-    return all(cell.finished(folder, wanted) == set(wanted) for cell, wanted in blocks.items())
+    return all(cell.finished(folder, numbers) == set(numbers) for cell, numbers in blocks.items())
 
 
 def _claim_folder(folder: Path, digest: str) -> None:

@@ -75,7 +75,7 @@ def summarise(
                 rows = at_size & (estimates["estimand"] == name) & (estimates["arm"] == arm)
                 if rows.any():
                     chosen = {key: column[rows] for key, column in estimates.items()}
-                    yield from _estimand(name, arm, int(size), success_metric(scenario), chosen)
+                    yield from _estimand(name, arm, int(size), scenario, chosen)
     yield from _by_arm(protocol, arms)
 
 
@@ -86,41 +86,54 @@ def _whole_trial(size: int, trials: Table) -> Iterator[Characteristic]:
     yield Characteristic(size, "", "", "duration_weeks", weeks.value, weeks.mcse, len(finished))
 
 
-def _estimand(name: str, arm: str, size: int, success: str, rows: Table) -> Iterator[Characteristic]:
+def _estimand(name: str, arm: str, size: int, scenario: Scenario, rows: Table) -> Iterator[Characteristic]:
+    success = success_metric(scenario)
     measures = {success: proportion(rows["success"]), "failed": proportion(np.isnan(rows["estimate"]))}
-    measures |= accuracy(rows["estimate"], rows["se"], (rows["low"], rows["high"]), rows["truth"])
+    truth, target_error = rows["truth"], 0.0
+    if not scenario.claims.is_drawn:
+        truth, target_error = one_truth(truth)
+    found = accuracy(rows["estimate"], rows["se"], (rows["low"], rows["high"]), truth)
+    if "bias" in found:
+        bias = found["bias"]
+        found["bias"] = Measured(bias.value, float(np.hypot(bias.mcse, target_error)))
+        found["truth"] = average(rows["truth"])
+    measures |= found
     for metric, measured in measures.items():
         yield Characteristic(size, name, arm, metric, measured.value, measured.mcse, len(rows["estimate"]))
+
+
+def one_truth(computed: Floats) -> tuple[Floats, float]:
+    """Return the one true value of a scenario whose truth does not differ between replicates, and its error.
+
+    ``computed`` is nan where it was not computed; the mean of the others stands for every replicate.
+    """
+    known = computed[~np.isnan(computed)]
+    if len(known) < 2:
+        return np.full(len(computed), np.nan), 0.0
+    return np.full(len(computed), known.mean()), float(known.std(ddof=1) / np.sqrt(len(known)))
 
 
 def accuracy(
     estimate: Floats, se: Floats, interval: tuple[Floats, Floats], truth: Floats
 ) -> dict[str, Measured]:
-    """Bias, root mean squared error, coverage and standard errors against the true values.
+    """Bias, root mean squared error, coverage and standard errors against each replicate's true value.
 
-    ``truth`` is nan where it was not computed; where it does not differ between replicates (power), the
-    mean of the computed values stands for all, and its own error enters that of the bias.
+    The empirical standard error is the SD of the errors: where every replicate has its own truth, the
+    spread of the truths is no error.
     """
-    kept = ~np.isnan(estimate)
-    known = truth[~np.isnan(truth)]
-    if kept.sum() < 2 or not len(known):
+    kept = ~np.isnan(estimate) & ~np.isnan(truth)
+    if kept.sum() < 2:
         return {}
-    target, target_error = truth, 0.0
-    if len(known) < len(truth):
-        target = np.full(len(truth), known.mean())
-        target_error = float(known.std(ddof=1) / np.sqrt(len(known)))
-    error = (estimate - target)[kept]
+    error = (estimate - truth)[kept]
     replicates = len(error)
     rmse = float(np.sqrt(np.mean(error**2)))
-    empirical = float(estimate[kept].std(ddof=1))
-    bias = average(error)
+    rmse_error = float(np.std(error**2, ddof=1) / np.sqrt(replicates) / (2 * rmse)) if rmse else 0.0
+    empirical = float(error.std(ddof=1))
     return {
-        "truth": average(known),
-        "bias": Measured(bias.value, float(np.hypot(bias.mcse, target_error))),
-        "rmse": Measured(
-            rmse, float(np.std(error**2, ddof=1) / np.sqrt(replicates) / (2 * rmse)) if rmse else 0.0
-        ),
-        "coverage": proportion(((interval[0] <= target) & (target <= interval[1]))[kept]),
+        "truth": average(truth),
+        "bias": average(error),
+        "rmse": Measured(rmse, rmse_error),
+        "coverage": proportion(((interval[0] <= truth) & (truth <= interval[1]))[kept]),
         "empirical_se": Measured(empirical, empirical / np.sqrt(2 * (replicates - 1))),
         "mean_se": average(se[kept]),
     }
@@ -131,7 +144,6 @@ def _by_arm(protocol: Protocol, arms: Table) -> Iterator[Characteristic]:
     responders = [name for name, endpoint in protocol.endpoints.items() if not isinstance(endpoint, Score)]
     for arm in protocol.arms:
         rows = (arms["arm"] == arm.name) & (arms["week"] == protocol.primary_week)
-        start = (arms["arm"] == arm.name) & (arms["week"] == 0)
         randomised = arms["randomised"][rows]
         for name in responders:
             rate = average(arms[name][rows] / randomised)
@@ -139,8 +151,7 @@ def _by_arm(protocol: Protocol, arms: Table) -> Iterator[Characteristic]:
                 protocol.n, name, arm.name, "responder_rate", rate.value, rate.mcse, int(rows.sum())
             )
         with np.errstate(divide="ignore", invalid="ignore"):
-            at_visit = arms["score_sum"][rows] / arms["observed"][rows]
-            change = average(at_visit - arms["score_sum"][start] / arms["observed"][start])
+            change = average((arms["score_sum"][rows] - arms["start_sum"][rows]) / arms["observed"][rows])
         left = average(arms["left"][rows] / randomised)
         for metric, measured in (("mean_change", change), ("dropout", left)):
             yield Characteristic(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy.special import ndtr, ndtri
 
-from sim.claims import Claim, Positive, Share
+from sim.claims import AboveZero, Claim, Positive, Share
 from sim.core.parts import Part, wrong
 from sim.core.streams import BLOCK_SIZE, Streams
 
@@ -78,9 +78,9 @@ class Variation(Part):
     """
 
     sd: Positive
-    growth_weeks: Positive
+    growth_weeks: AboveZero
     lasting_share: Share
-    fading_weeks: Positive
+    fading_weeks: AboveZero
 
     def covariance(self, weeks: Floats, at: Mapping[str, float]) -> Floats:
         """Covariance between visits, shape (visit, visit), points²; ``at`` holds the claims' values."""
@@ -158,11 +158,15 @@ class Copula(Part):
 
 @dataclass(frozen=True)
 class PainLevels:
-    """Values of the pain claims for each replicate, shape (replicate,), points on 0–10."""
+    """Values of the pain claims for each replicate, shape (replicate,), points on 0–10.
+
+    ``step`` is that of the scale on which the rating is given.
+    """
 
     mean: Floats
     sd: Floats
     error: Floats
+    step: float = 1.0
 
     @property
     def reliability(self) -> Floats:
@@ -231,11 +235,11 @@ class Population(Part):
             rating = true + levels.error * streams("baseline rating").standard_normal((n, BLOCK_SIZE))
         return Cohort(true, rating, true_z)
 
-    def _pass_limits(self, rule: EntryRule, levels: PainLevels, step: float = 1.0) -> tuple[Floats, Floats]:
+    def _pass_limits(self, rule: EntryRule, levels: PainLevels) -> tuple[Floats, Floats]:
         """Probabilities below and up to the admitted range, shape (replicate,)."""
         if self.described_at == "enrolment":
             return np.zeros(BLOCK_SIZE), np.ones(BLOCK_SIZE)
-        low, high = rule.limits(step)
+        low, high = rule.limits(levels.step)
         spread = np.hypot(levels.sd, levels.error)
         return ndtr((low - levels.mean) / spread), ndtr((high - levels.mean) / spread)
 

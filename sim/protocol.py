@@ -1,7 +1,6 @@
 """A protocol: what we choose."""
 
 from collections.abc import Mapping
-from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
@@ -29,6 +28,20 @@ STANDARD_ENDPOINTS: dict[str, Endpoint] = {
     "pain_free": State(at_most=1),
 }
 """Always there; a protocol may give another definition under the same name, or more."""
+
+
+COUNT_NAMES = (
+    "replicate",
+    "arm",
+    "week",
+    "randomised",
+    "observed",
+    "left",
+    "score_sum",
+    "score_squares",
+    "start_sum",
+)
+"""Columns of the records by arm, which no endpoint may be called."""
 
 
 class Arm(Part):
@@ -80,6 +93,9 @@ class Protocol(Part):
             raise wrong(f"n: {self.n} patients cannot fill {len(self.arms)} arms once")
         if list(self.sizes) != sorted(set(self.sizes)) or any(not 2 <= size < self.n for size in self.sizes):
             raise wrong(f"sizes: must increase, from 2 to below n = {self.n}; got {list(self.sizes)}")
+        taken = set(self.endpoints) & set(COUNT_NAMES)
+        if taken:
+            raise wrong(f"endpoints: {', '.join(sorted(taken))} is the name of a count; choose another")
         if not isinstance(self.endpoints["pain"], Score):
             raise wrong("endpoints.pain: must be of kind 'score'; the others are derived from it")
         for name, estimand in self.estimands.items():
@@ -130,7 +146,7 @@ class Protocol(Part):
         """Allocation ratio of the arms."""
         return tuple(arm.ratio for arm in self.arms)
 
-    @cached_property
+    @property
     def weeks(self) -> Floats:
         """Follow-up visits in weeks, (visit,)."""
         return np.array(self.visits[1:], dtype=np.float64)

@@ -142,7 +142,7 @@ class ScoreGrid:
         seen = ~np.isnan(score)
         filled = np.where(seen, score, 0.0)
         columns = {"randomised": np.ones_like(filled), "observed": seen * 1.0}
-        columns |= {"score_sum": filled, "score_squares": filled**2}
+        columns |= {"score_sum": filled, "score_squares": filled**2, "start_sum": seen * baseline}
         for name, endpoint in protocol.endpoints.items():
             if not isinstance(endpoint, Score):
                 columns[name] = np.nan_to_num(endpoint.value(baseline, score))
@@ -164,7 +164,7 @@ class ScoreGrid:
             arms, BLOCK_SIZE, cells
         )
         sums = table @ self.features
-        whole = ("score_sum", "score_squares")
+        whole = ("score_sum", "score_squares", "start_sum")
         return {
             name: sums[:, :, i] if name in whole else sums[:, :, i].astype(np.int64)
             for i, name in enumerate(self.names)

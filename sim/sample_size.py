@@ -1,5 +1,6 @@
 """Sample size: the smallest trial that reaches a power or an assurance, with its uncertainty."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -15,8 +16,8 @@ from sim.execution import Plan, PosteriorFiles, draws_of, each
 from sim.performance import proportion
 from sim.protocol import Protocol
 from sim.results import write_csv
-from sim.scenario import AtMean, Scenario
-from sim.study import Sizing, Study
+from sim.scenario import AtMean, Drawn, Scenario
+from sim.study import Sizing, Study, code_digest
 from sim.trial import simulate
 
 Target = Literal["power", "assurance"]
@@ -119,7 +120,9 @@ class SizeJob:
             return None
         search = self.search
         scenario = search.scenario.only(search.protocol)
-        name = digest(search.trial, scenario, list(self.sizes), search.seed, self.block, dict(fits))
+        name = digest(
+            search.trial, scenario, list(self.sizes), search.seed, self.block, dict(fits), code_digest()
+        )
         return Path(self.folder) / "blocks" / f"size.{name}.npy"
 
 
@@ -133,7 +136,7 @@ def decide(job: SizeJob) -> Decisions:
     decisions = simulate(protocol, job.search.scenario, draws, job.sizes).findings[0].success
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part.npy")
+        part = file.with_suffix(f".{os.getpid()}.part.npy")
         np.save(part, decisions)
         part.replace(file)
     return decisions
@@ -187,8 +190,9 @@ def searches(
     for target in targets:
         goal, name = goals[target]
         scenario = study.scenarios[name]
-        if target == "power" and scenario.claims.is_drawn:
-            scenario = scenario.model_copy(update={"claims": AtMean()})
+        if scenario.claims.is_drawn != (target == "assurance"):
+            other = Drawn() if target == "assurance" else AtMean()
+            scenario = scenario.model_copy(update={"claims": other})
         found.append(
             Search(
                 target,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from sim.claims import Claim, Draws, Floats, Positive, Posterior, PosteriorClaim, Read, Share, claims_in
+from sim.claims import AboveZero, Claim, Draws, Floats, Posterior, PosteriorClaim, Read, Share, claims_in
 from sim.core.parts import Family, Part, suggest, wrong
 from sim.core.streams import BLOCK_SIZE
 from sim.endpoints import Score
@@ -101,7 +101,7 @@ class Course(Part):
     """
 
     response: Claim = Field(description="points at the plateau; positive is improvement")
-    half_weeks: Positive
+    half_weeks: AboveZero
     reported_under: EntryRule = EntryRule()
 
 
@@ -118,7 +118,7 @@ class Scenario(Part):
     course: Course
     treatments: dict[str, Treatment] = Field(min_length=1)
     missing: Missing = Missing()
-    recruitment: Positive = Field(description="patients randomised a week and site")
+    recruitment: AboveZero = Field(description="patients randomised a week and site")
     claims: Evaluation = Drawn()
     null: bool = Field(False, description="every arm is the control treatment under another name")
     because: str | None = Field(None, description="why this scenario is looked at")
@@ -189,6 +189,7 @@ class Scenario(Part):
             mean=read("population.pain.mean", pain.mean),
             sd=read("population.pain.sd", pain.sd),
             error=read(f"population.pain.{name}", error),
+            step=score.scale.step,
         )
 
     def _departure(self, protocol: Protocol, levels: PainLevels, read: Read) -> Floats:

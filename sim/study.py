@@ -1,12 +1,14 @@
 """A study: protocols × scenarios × replicates, one seed, any executor."""
 
+import sys
 from collections.abc import Mapping
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, TypeAdapter, model_validator
 from pydantic_core import PydanticCustomError
 
 import sim.core.loading as loading
@@ -17,17 +19,43 @@ from sim.protocol import Protocol
 from sim.scenario import Scenario
 
 MOST_REPLICATES = 10_000_000
-NO_NUMBERS = ("cli", "report", "synthesis", "evidence", "archive.py", "results.py", "performance.py")
-"""Parts of the package that change no simulated block."""
+OUTSIDE = ("cli", "report", "synthesis", "evidence")
+"""Parts of the package that change no result of a run."""
+COUNTING = ("archive.py", "results.py", "performance.py")
+"""Modules that change no simulated block, but what is counted from the blocks."""
 
 
 @cache
-def code_digest() -> str:
-    """Digest of the code that simulates, and of numpy's version."""
+def code_digest(counting: bool = False) -> str:
+    """Digest of the code that simulates (or that counts), and of the versions of numpy and scipy."""
     home = Path(__file__).parent
     files = [file.relative_to(home) for file in sorted(home.rglob("*.py"))]
-    text = {str(file): (home / file).read_text("utf-8") for file in files if file.parts[0] not in NO_NUMBERS}
-    return loading.digest(text, np.__version__)
+    chosen = [file for file in files if file.parts[0] not in OUTSIDE and (str(file) in COUNTING) == counting]
+    text = {str(file): (home / file).read_text("utf-8") for file in chosen}
+    return loading.digest(text, np.__version__, version("scipy"))
+
+
+def counted_digest(study: "Study") -> str:
+    """Digest of what is done with finished blocks: the code that counts, and the sources that are cited."""
+    return loading.digest(code_digest(counting=True), loading.dump(study).get("sources", {}))
+
+
+def _own_code(part: Any) -> dict[str, str]:
+    """Source text of every module outside this package that a part's class comes from."""
+    found: dict[str, str] = {}
+    if isinstance(part, BaseModel):
+        module = sys.modules[type(part).__module__]
+        if not module.__name__.startswith("sim.") and getattr(module, "__file__", None):
+            found[module.__name__] = Path(str(module.__file__)).read_text("utf-8")
+        for name in type(part).model_fields:
+            found |= _own_code(getattr(part, name))
+    elif isinstance(part, Mapping):
+        for value in part.values():
+            found |= _own_code(value)
+    elif isinstance(part, tuple | list):
+        for value in part:
+            found |= _own_code(value)
+    return found
 
 
 class Source(Part):
@@ -155,7 +183,7 @@ class Study(Part):
         """
         decides = {k: v for k, v in loading.dump(self).items() if k not in ("replicates", "size", "sources")}
         fits = {name: posterior.digest for name, posterior in posteriors.items()}
-        return loading.digest(decides, fits, code_digest())
+        return loading.digest(decides, fits, code_digest(), _own_code(self))
 
     def first_replicates(self) -> int:
         """Replicates of the first wave: all of them, or enough to plan by."""

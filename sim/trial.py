@@ -10,7 +10,7 @@ from sim.claims import Draws
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.data import TrialData, hide
 from sim.estimand import Estimand, Observations
-from sim.events import NEVER, Events, Hazards, occur
+from sim.events import NEVER, Events, Hazards, Ratings, occur
 from sim.population import Cohort
 from sim.protocol import Look, Protocol
 from sim.scenario import Scenario, Truth
@@ -18,6 +18,9 @@ from sim.trajectories import Trajectories, foresee, visit_by_visit
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
+
+OTHER_PATIENTS = 2_000_000_000
+"""First block of the patients whose potential outcomes give the true values."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,12 @@ def simulate(
         Sample sizes to analyse, increasing, each a cut of the same patients; by default the protocol's.
     """
     sizes = sizes or (*protocol.sizes, protocol.n)
-    world = create(protocol, scenario, draws, sizes[-1])
+    truth = scenario.realise(protocol, draws)
+    world = create(protocol, scenario, truth, sizes[-1], draws.streams)
     arm = protocol.allocation.assign(sizes[-1], protocol.ratio, draws.streams)
     enrolled = protocol.operations.enrolment(sizes[-1], world.truth.site_rate, draws.streams)
     score, events = experience(protocol, world, arm, draws.streams)
-    missed = _missed_visits(world.truth, score.shape, draws.streams)
+    missed = _missed_visits(world.truth, protocol.weeks, sizes[-1], draws.streams)
     score = hide(score, protocol.weeks, events, missed)
     data = TrialData(arm, world.baseline, score, protocol.weeks, events.ended, sizes)
     findings = tuple(analyse(protocol, look, data) for look in protocol.looks)
@@ -91,11 +95,10 @@ def simulate(
     return TrialRecord(sizes, findings, data, events, finished)
 
 
-def create(protocol: Protocol, scenario: Scenario, draws: Draws, n: int) -> World:
+def create(protocol: Protocol, scenario: Scenario, truth: Truth, n: int, streams: Streams) -> World:
     """Enrol ``n`` patients a replicate and foresee what would happen to them under every arm."""
-    truth = scenario.realise(protocol, draws)
-    cohort = scenario.population.enrol(n, protocol.eligibility, truth.pain, draws.streams)
-    departure = _departures(truth.covariance, protocol.weeks, n, draws.streams)
+    cohort = scenario.population.enrol(n, protocol.eligibility, truth.pain, streams)
+    departure = _departures(truth.covariance, protocol.weeks, n, streams)
     trajectories = foresee(cohort, truth.course, truth.arms, protocol.weeks, departure)
     baseline = protocol.pain.scale.score(cohort.rating.copy())
     return World(truth, cohort, baseline, trajectories, Hazards(truth.arms))
@@ -104,7 +107,7 @@ def create(protocol: Protocol, scenario: Scenario, draws: Draws, n: int) -> Worl
 def experience(protocol: Protocol, world: World, arm: Ints, streams: Streams) -> tuple[Floats, Events]:
     """Let each patient live through an arm: complete scores (patient, replicate, visit), and events."""
     latent = world.trajectories.under(arm)
-    events = occur(latent, arm, protocol.weeks, world.hazards, streams)
+    events = occur(Ratings(protocol.weeks, world.cohort.rating, latent), arm, world.hazards, streams)
     latent = world.trajectories.after_stopping(latent, arm, events.stop)
     return protocol.pain.scale.score(latent), events
 
@@ -140,10 +143,12 @@ def true_values(protocol: Protocol, scenario: Scenario, draws: Draws, n: int) ->
     """Compute every estimand's true value from the potential outcomes of ``n`` patients a replicate.
 
     The same patients live through each arm, nothing is missing, and the estimand's strategies are
-    applied: shape (compared arm, replicate), in the units of the summary.
+    applied: shape (compared arm, replicate), in the units of the summary. They are others than the
+    trial's own, so that an estimate and its true value do not share the luck of one sample.
     """
-    world = create(protocol, scenario, draws, n)
-    lives = {name: _whole_lives(protocol, world, name, draws.streams) for name in _compared_arms(protocol)}
+    others = Streams(draws.streams.seed, OTHER_PATIENTS + draws.streams.block)
+    world = create(protocol, scenario, scenario.realise(protocol, draws), n, others)
+    lives = {name: _whole_lives(protocol, world, name, others) for name in _compared_arms(protocol)}
     return {name: _contrast(protocol, estimand, lives) for name, estimand in protocol.estimands.items()}
 
 
@@ -192,7 +197,9 @@ def _departures(covariance: Floats, weeks: Floats, n: int, streams: Streams) -> 
     return departure
 
 
-def _missed_visits(truth: Truth, shape: tuple[int, ...], streams: Streams) -> tuple[NDArray[np.bool_], ...]:
+def _missed_visits(truth: Truth, weeks: Floats, n: int, streams: Streams) -> tuple[NDArray[np.bool_], ...]:
+    """Draw which visits are missed, a stream a visit: at most one (patient, replicate, visit) mask."""
     if not truth.missed.any():
         return ()
-    return (streams("missed visit").random(shape) < truth.missed[:, None],)
+    missed = [streams(f"missed visit week {week:g}").random((n, BLOCK_SIZE)) < truth.missed for week in weeks]
+    return (np.stack(missed, axis=-1),)

@@ -110,7 +110,7 @@ def rebuild(study: Study, names: tuple[str, str], replicate: int, plan: Plan) ->
     block, column = divmod(replicate, BLOCK_SIZE)
     draws = draws_of(study.seed, block, plan.files)
     record = simulate(protocol, scenario, draws)
-    values = true_values(protocol, scenario, draws, min(protocol.n, TRUTH_PATIENTS))
+    values = true_values(protocol, scenario, draws, TRUTH_PATIENTS)
     truth, population = scenario.realise(protocol, draws), scenario.population
     cohort = population.enrol(protocol.n, protocol.eligibility, truth.pain, draws.streams)
     return Trial(

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sim.claims import Claim, Positive, Read
+from sim.claims import AboveZero, Claim, Read
 from sim.effects.base import Course, Effect, Floats
 
 
@@ -21,8 +21,8 @@ class ExponentialOnset(Effect):
 
     kind: Literal["exponential_onset"] = "exponential_onset"
     plateau: Claim
-    half_weeks: Positive
-    persistence_half_weeks: Positive
+    half_weeks: AboveZero
+    persistence_half_weeks: AboveZero
 
     def course(self, name: str, read: Read, length: Floats) -> Course:
         """Read the three claims for the block."""

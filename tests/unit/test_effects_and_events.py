@@ -5,7 +5,7 @@ from sim.claims import Assume
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.effects.exponential_onset import ExponentialOnset
 from sim.effects.none import NoEffect
-from sim.events import NEVER, Hazards, occur
+from sim.events import NEVER, Hazards, Ratings, occur
 from sim.treatments import Treatment
 from tests.montecarlo import assert_share
 
@@ -25,11 +25,11 @@ def treatment(**tree) -> Treatment:
     return Treatment.model_validate({"label": "t", "effect": {"kind": "none"}, **tree})
 
 
-def events(latent=None, **tree):
-    hazards = Hazards((treatment(**tree).levels("t", at_mean, 12.0),))
+def events(latent=None, until=12.0, **tree):
+    hazards = Hazards((treatment(**tree).levels("t", at_mean, until),))
     arm = np.zeros((N, BLOCK_SIZE), dtype=np.int64)
     latent = np.full((N, BLOCK_SIZE, len(WEEKS)), 5.0) if latent is None else latent
-    return occur(latent, arm, WEEKS, hazards, Streams(2, 0))
+    return occur(Ratings(WEEKS, latent[:, :, 0], latent), arm, hazards, Streams(2, 0))
 
 
 def test_an_effect_rises_by_half_lives_and_fades_after_the_end():
@@ -53,7 +53,8 @@ def test_adverse_events_follow_their_two_hazards(week):
     cumulated = 0.02 * min(week, 4) + 0.005 * max(week - 4, 0)
     assert_share(found.stop < week, 1 - np.exp(-cumulated), detects=0.005)
     assert np.array_equal(found.leave, found.stop)
-    assert (found.reason == 1).all()
+    assert ((found.reason == 1) == (found.stop < 12)).all()
+    assert ((found.stop < 12) | (found.stop == NEVER)).all(), "a course that has ended cannot be stopped"
 
 
 @pytest.mark.parametrize("rating", [3.0, 5.0, 8.0])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sim.performance import accuracy, average, interval, proportion
+from sim.performance import accuracy, average, interval, one_truth, proportion
 
 
 def test_proportions_and_means_carry_their_errors():
@@ -35,14 +35,20 @@ def test_the_error_of_rmse_is_what_repetition_shows():
     assert np.mean([m.mcse for m in repeated]) == pytest.approx(spread, rel=0.08)
 
 
-def test_a_truth_known_in_some_replicates_stands_for_all_with_its_error():
-    estimate = np.linspace(0, 2, 100)
-    truth = np.full(100, np.nan)
-    truth[:4] = [0.9, 1.0, 1.1, 1.0]
-    bias = accuracy(estimate, np.ones(100), (estimate - 1, estimate + 1), truth)["bias"]
-    assert bias.value == pytest.approx(0)
-    own = estimate.std(ddof=1) / 10
-    assert bias.mcse == pytest.approx(np.hypot(own, np.std([0.9, 1.0, 1.1, 1.0], ddof=1) / 2))
+@pytest.mark.parametrize("known", [4, 100])
+def test_one_truth_stands_for_all_replicates_with_its_error(known):
+    computed = np.full(100, np.nan)
+    computed[:known] = np.resize([0.9, 1.0, 1.1, 1.0], known)
+    truth, error = one_truth(computed)
+    assert truth == pytest.approx(1.0)
+    assert error == pytest.approx(np.std(computed[:known], ddof=1) / np.sqrt(known))
+
+
+def test_the_spread_of_the_truths_is_no_error():
+    truth = np.linspace(-2, 2, 101)
+    noise = np.random.default_rng(3).normal(0, 0.1, 101)
+    found = accuracy(truth + noise, np.full(101, 0.1), (truth - 1, truth + 1), truth)
+    assert found["empirical_se"].value == pytest.approx(noise.std(ddof=1))
 
 
 def test_failed_estimates_are_left_out_and_nothing_is_made_up():
