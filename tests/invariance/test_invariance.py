@@ -12,16 +12,22 @@ import numpy as np
 import pytest
 
 from sim import Plan, Study, run
-from sim.claims import Draws
+from sim.claims import Assume, Draws
 from sim.core.loading import dump, validate
 from sim.core.streams import Streams
 from sim.protocol import Protocol
+from sim.scenario import Missing
 from sim.trial import TrialRecord, simulate
+
+SOME_MISSED = Missing(
+    missed_visit=Assume(assume=0.1, because="so that a later visit could move what is missed")
+)
 
 
 def record(study: Study, changes: dict[str, object] | None = None, scenario: str = "expected") -> TrialRecord:
     protocol = validate({**dump(study.protocols["small"]), "sizes": [], **(changes or {})}, Protocol, "test")
-    return simulate(protocol, study.scenarios[scenario], Draws(Streams(study.seed, 0), {}))
+    nature = study.scenarios[scenario].model_copy(update={"missing": SOME_MISSED})
+    return simulate(protocol, nature, Draws(Streams(study.seed, 0), {}))
 
 
 def same_patients(first: TrialRecord, second: TrialRecord, n: int, visits: int) -> None:
@@ -145,3 +151,13 @@ def test_an_interrupted_run_loses_no_finished_block_and_ends_with_the_same_bytes
     continued = characteristics(study, Plan(workers=2), tmp_path / "a")
     assert all(file.stat().st_mtime_ns == made for file, made in kept.items())
     assert continued == characteristics(study, Plan(workers=2), tmp_path / "b")
+
+
+def test_a_run_cut_off_before_its_provenance_is_not_taken_for_finished(two_arm, tmp_path):
+    run(two_arm.model_copy(update={"replicates": 256}), Plan(workers=1), tmp_path)
+    (tmp_path / "provenance.json").unlink()
+    few = run(two_arm.model_copy(update={"replicates": 128}), Plan(workers=1), tmp_path)
+    assert set(few.characteristics["replicates"]) == {128}
+    (tmp_path / "operating_characteristics.csv").unlink()
+    again = run(two_arm.model_copy(update={"replicates": 128}), Plan(workers=1), tmp_path)
+    assert set(again.characteristics["replicates"]) == {128}
