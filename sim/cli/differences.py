@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim.archive import SUCCESS
 from sim.core.errors import InputError
-from sim.performance import COLUMNS
+from sim.performance import COLUMNS, one_truth
 from sim.results import Results
 from sim.study import Study
 
@@ -108,7 +108,8 @@ class Run:
         if table == "trials":
             return np.asarray(chosen["finished"], dtype=np.float64)
         chosen = chosen[(chosen["estimand"] == row["estimand"]) & (chosen["arm"] == row["arm"])]
-        return _estimate_share(chosen, row["metric"])
+        drawn = self.study.scenarios[row["scenario"]].claims.is_drawn
+        return _estimate_share(chosen, row["metric"], drawn)
 
     @cached_property
     def _records(self) -> "_Records":
@@ -136,19 +137,20 @@ _TABLES = {
 """Which records a characteristic is computed from."""
 
 
-def _estimate_share(rows: Any, metric: str) -> Floats:
+def _estimate_share(rows: Any, metric: str, drawn: bool) -> Floats:
     """Each replicate's term in the mean (or, for a root or an SD, in the mean square) behind a metric."""
     column = {name: rows[name].to_numpy(float) for name in ("estimate", "se", "low", "high", "truth")}
     estimate, truth = column["estimate"], column["truth"]
-    if np.isnan(truth).any() and not np.isnan(truth).all():
-        truth = np.full(len(truth), np.nanmean(truth))
+    if not drawn:
+        truth, _ = one_truth(truth)
+    error = estimate - truth
     terms = {
         "failed": np.isnan(estimate),
         "truth": column["truth"],
-        "bias": estimate - truth,
-        "rmse": (estimate - truth) ** 2,
+        "bias": error,
+        "rmse": error**2,
         "coverage": (column["low"] <= truth) & (truth <= column["high"]),
-        "empirical_se": (estimate - np.nanmean(estimate)) ** 2,
+        "empirical_se": (error - error[~np.isnan(error)].mean()) ** 2,
         "mean_se": column["se"],
     }
     return np.asarray(terms.get(metric, rows["success"].to_numpy()), dtype=np.float64)
@@ -157,9 +159,8 @@ def _estimate_share(rows: Any, metric: str) -> Floats:
 def _arm_share(rows: Any, row: Mapping[str, Any], week: float) -> Floats:
     at_visit, metric = rows[rows["week"] == week], row["metric"]
     if metric == "mean_change":
-        start = rows[rows["week"] == 0]
-        before, after = (np.asarray(part["score_sum"] / part["observed"]) for part in (start, at_visit))
-        return np.asarray(after - before, dtype=np.float64)
+        change = at_visit["score_sum"] - at_visit["start_sum"]
+        return np.asarray(change / at_visit["observed"], dtype=np.float64)
     count = "left" if metric == "dropout" else row["estimand"]
     return np.asarray(at_visit[count] / at_visit["randomised"], dtype=np.float64)
 

@@ -49,6 +49,24 @@ def test_the_error_of_paired_replicates_is_that_of_their_differences(runs):
     assert mean_se.mcse == pytest.approx(se.std(ddof=1) / np.sqrt(384), rel=1e-9)
 
 
+@pytest.mark.parametrize("name", ["first", "better"])
+def test_what_replicates_add_gives_the_characteristic(runs, name):
+    """The shares that are correlated are those that the reported numbers are means of."""
+    compared = set()
+    for row in runs[name].rows.values():
+        share = runs[name].shares(row)
+        if share is None or np.isnan(row["value"]):
+            continue
+        value = np.nanmean(share)
+        if row["metric"] == "rmse":
+            value = np.sqrt(value)
+        elif row["metric"] == "empirical_se":
+            value = np.sqrt(value * len(share) / (len(share) - 1))
+        assert value == pytest.approx(row["value"], rel=1e-9, abs=1e-12), row
+        compared.add(row["metric"])
+    assert {"power", "bias", "rmse", "empirical_se", "coverage", "mean_change", "dropout"} <= compared
+
+
 def test_pairing_is_what_makes_small_differences_visible(runs):
     paired = by_key(differences(runs["first"], runs["better"]))
     alone = by_key(differences(runs["first"], runs["other seed"]))
