@@ -38,7 +38,11 @@ def observed_mean(mean: Any, sd: Any) -> Any:
 
 
 def build_model(config: NetworkQuestion, network: Network) -> pm.Model:
-    """Make the PyMC model (docs/synthesis.md gives it in formulas); every location is non-centred."""
+    """Make the PyMC model (docs/synthesis.md gives it in formulas); every location is non-centred.
+
+    ``reported`` is what each row would read without its sampling error. The arrays of ``network.data()``
+    can be exchanged after compiling: a backtest compiles once and holds out one study after another.
+    """
     with pm.Model() as model:
         shape = _course(config, network)
         effect = _effects(config, network)
@@ -46,12 +50,9 @@ def build_model(config: NetworkQuestion, network: Network) -> pm.Model:
         latent = shape["baseline"][cells.study] - shape["response"][cells.study] * shape["g"]
         latent = latent + effect[cells.arm] * _presence(config, network)
         means = observed_mean(latent, cells.sd)
-        pm.Normal(
-            "seen",
-            pt.dot(network.whiten @ network.combine, means),
-            1.0,
-            observed=network.whiten @ network.observed,
-        )
+        pm.Deterministic("reported", pt.dot(network.combine, means))
+        data = {name: pm.Data(name, value) for name, value in network.data().items()}
+        pm.Normal("seen", pt.dot(data["mixing"], means), 1.0, observed=data["whitened"])
     return model
 
 

@@ -52,6 +52,10 @@ class Network:
     observed: Floats
     whiten: Floats
 
+    def data(self) -> dict[str, Floats]:
+        """Arrays of the likelihood that change, at the same shapes, when rows are held out."""
+        return {"mixing": self.whiten @ self.combine, "whitened": self.whiten @ self.observed}
+
 
 @dataclass(frozen=True)
 class Plan:

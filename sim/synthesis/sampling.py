@@ -20,8 +20,15 @@ NAMED = (
 
 def sample(model: pm.Model, sampling: Sampling, seed: int, progress: bool) -> Any:
     """Posterior draws by NUTS (nutpie, numba backend) as ArviZ ``InferenceData``."""
-    compiled = nutpie.compile_pymc_model(model, backend="numba")
-    return nutpie.sample(
+    return draw(nutpie.compile_pymc_model(model, backend="numba"), sampling, seed, progress)
+
+
+def draw(compiled: Any, sampling: Sampling, seed: int, progress: bool) -> Any:
+    """Posterior draws of a compiled model.
+
+    Interrupted, it stops: left to itself the sampler would hand back what it has, as if it were whole.
+    """
+    sampler = nutpie.sample(
         compiled,
         draws=sampling.draws,
         tune=sampling.tune,
@@ -29,7 +36,13 @@ def sample(model: pm.Model, sampling: Sampling, seed: int, progress: bool) -> An
         seed=seed,
         target_accept=sampling.target_accept,
         progress_bar=progress,
+        blocking=False,
     )
+    try:
+        return sampler.wait()
+    except KeyboardInterrupt:
+        sampler.cancel()
+        raise
 
 
 def diagnose(posterior: Any) -> dict[str, Any]:
