@@ -61,6 +61,14 @@ class Estimate:
             statistic = sign * self.estimate / self.se + margin / self.se
         return np.asarray(stdtr(self.df, statistic))
 
+    def probability_beyond(self, margin: float, better: str) -> Floats:
+        """Posterior probability of a benefit beyond ``margin``; here under a flat prior of the effect.
+
+        A margin above 0 is a benefit of that size: an effect below −margin where lower is better, above
+        margin where higher is. A failed estimate gives nan.
+        """
+        return np.asarray(1 - self.one_sided_p(better, margin))
+
 
 class Analysis(Family):
     """A statistical analysis of one estimand, batched over replicates and sample sizes."""

@@ -16,11 +16,17 @@ from tests.analyses.blocks import KINDS
 REFERENCE = {"mean_difference": "ancova", "risk_difference": "responder_difference"}
 
 
+OPTIONS = {
+    "conditional_mean": {"groups": 5},
+    "bayes_normal": {"difference": {"components": [{"mean": 0, "sd": 2}]}},
+}
+"""What a kind needs, and the jackknife coarse, for time."""
+
+
 def asked(kind: str) -> dict[str, object]:
-    """The analysis part of a look, of the right estimand; the jackknife coarse, for time."""
+    """The analysis part of a look, of the right estimand."""
     risk = Analysis.kinds()[kind].summary == "risk_difference"
-    part: dict[str, object] = {"kind": kind, "estimand": "responder" if risk else "primary"}
-    return {**part, "groups": 5} if kind == "conditional_mean" else part
+    return {"kind": kind, "estimand": "responder" if risk else "primary", **OPTIONS.get(kind, {})}
 
 
 @pytest.fixture(scope="module")
