@@ -1,64 +1,62 @@
-"""Who comes to the clinic, who is eligible, and how one patient's pain varies over time."""
+"""Who comes to the clinic, who of them is enrolled, and how one patient's pain varies over time."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Annotated, Literal, Self
+from collections.abc import Callable, Collection, Mapping
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy.special import ndtr, ndtri
 
-from sim.claims import AboveZero, Claim, Positive, Share
-from sim.core.parts import Part, wrong
+from sim.claims import AboveZero, Claim, Positive, Read, Share
+from sim.copula import Copula
+from sim.core.parts import Part, suggest, wrong
 from sim.core.streams import BLOCK_SIZE, Streams
+from sim.eligibility import Eligibility, EntryRule
+from sim.margins import Margin
+from sim.screening import (
+    PRESENTING,
+    Cohort,
+    FlareLevels,
+    PainLevels,
+    Presenting,
+    by_inversion,
+    one_after_another,
+    present,
+    regression_to_mean,
+)
+
+__all__ = ["Cohort", "Copula", "Eligibility", "EntryRule", "Margin", "Pain", "PainLevels", "Population"]
 
 Floats = NDArray[np.float64]
 
 WEEKS_OF_VARIATION = 12.0
 """Week at which ``Variation.sd`` is stated."""
+COUNTED_WAVES = 4
+"""Waves of presenting people among whom screen failures are counted."""
+FIRST_COUNTED = 1_000_000
+"""Number of the first of them: they are others than those who are enrolled."""
 
 
-class EntryRule(Part):
-    """Pain ratings that a protocol admits, both ends included, in points of the scale."""
+class Flare(Part):
+    """A passing excess of pain with which people come to a clinic; half of it fades in ``half_weeks``.
 
-    at_least: float | None = Field(None, ge=0, le=10)
-    at_most: float | None = Field(None, ge=0, le=10)
-    occasion: Literal["baseline", "screening"] = Field(
-        "baseline", description="whether the rating that admits is the baseline itself or an earlier one"
-    )
+    Those who seek treatment improve where those who do not stay as they are (Whitney & Von Korff 1992,
+    doi:10.1016/0304-3959(92)90032-7).
+    """
 
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
-            raise wrong(f"at_least {self.at_least:g} is above at_most {self.at_most:g}")
-        return self
+    size: Claim = Field(description="mean excess at baseline, points")
+    sd: Positive = Field(description="SD of the excess between people, points")
+    half_weeks: AboveZero
 
-    def limits(self, step: float) -> tuple[float, float]:
-        """Limits of the unrounded rating: a rating of 4 on a step of 1 is anything from 3.5."""
-        low = -np.inf if not self.at_least else self.at_least - step / 2
-        high = np.inf if self.at_most is None or self.at_most >= 10 else self.at_most + step / 2
-        return float(low), float(high)
-
-
-class Range(Part):
-    """An age range, both ends included, in years."""
-
-    between: tuple[float, float]
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if not 0 <= self.between[0] < self.between[1] <= 120:
-            raise wrong(f"between {list(self.between)}: expected two ages in order within 0 to 120 years")
-        return self
-
-
-class Eligibility(Part):
-    """Who may enter the trial."""
-
-    pain: EntryRule = EntryRule()
-    age: Range | None = None
+    def levels(self, read: Read) -> FlareLevels:
+        """Read the claims' values in each replicate."""
+        where = "population.pain.flare"
+        return FlareLevels(
+            size=read(f"{where}.size", self.size),
+            sd=read(f"{where}.sd", self.sd),
+            half_weeks=read(f"{where}.half_weeks", self.half_weeks),
+        )
 
 
 class Pain(Part):
@@ -68,6 +66,23 @@ class Pain(Part):
     sd: Positive
     rating_error: Positive = Field(description="SD of a single rating about the true pain")
     diary_error: Positive = Field(description="SD of a seven-day mean about the true pain")
+    flare: Flare | None = None
+
+    def levels(self, days: int, step: float, read: Read) -> PainLevels:
+        """Read the claims' values in each replicate, for a rating of ``days`` days on a scale of ``step``."""
+        errors = {
+            name: read(f"population.pain.{name}", getattr(self, name))
+            for name in ("rating_error", "diary_error")
+        }
+        return PainLevels(
+            mean=read("population.pain.mean", self.mean),
+            sd=read("population.pain.sd", self.sd),
+            error=errors["diary_error" if days == 7 else "rating_error"],
+            step=step,
+            single=errors["rating_error"],
+            weekly=errors["diary_error"],
+            flare=self.flare.levels(read) if self.flare else None,
+        )
 
 
 class Variation(Part):
@@ -92,113 +107,20 @@ class Variation(Part):
         )
 
 
-class Margin(Part):
-    """Distribution of one baseline covariate in the clinic, and its units."""
+class Reported(Part):
+    """What a trial of this setting reports of one baseline measure; of a binary one the mean is its share."""
 
-    shape: Literal["normal", "lognormal", "binary"] = "normal"
     mean: Claim
     sd: Claim | None = None
-    units: str
-    bounds: tuple[float, float] | None = None
-
-    @model_validator(mode="after")
-    def _has_a_spread(self) -> Self:
-        if (self.sd is None) != (self.shape == "binary"):
-            raise wrong("'sd' is needed for normal and lognormal, and only there")
-        return self
-
-    def quantile(self, z: Floats, mean: float, sd: float) -> Floats:
-        """Turn standard normal scores into values of the covariate."""
-        if self.shape == "binary":
-            value = (ndtr(z) > 1 - mean).astype(np.float64)
-        elif self.shape == "lognormal":
-            log_sd = np.sqrt(np.log1p((sd / mean) ** 2))
-            value = np.exp(np.log(mean) - log_sd**2 / 2 + log_sd * z)
-        else:
-            value = mean + sd * z
-        return np.clip(value, *self.bounds) if self.bounds else np.asarray(value)
-
-
-Correlation = Annotated[float, Field(ge=-1, le=1)]
-
-
-class Copula(Part):
-    """Gaussian copula between pain and the covariates in a clinic without entry rule."""
-
-    names: tuple[str, ...]
-    matrix: tuple[tuple[Correlation, ...], ...]
-    source: str | None = None
-    because: str | None = None
-
-    @model_validator(mode="after")
-    def _is_a_correlation_matrix(self) -> Self:
-        values = np.array([list(row) for row in self.matrix]) if self._is_square() else None
-        if values is None:
-            raise wrong(f"the matrix must be {len(self.names)} × {len(self.names)}, a row for each of names")
-        if not np.allclose(values, values.T) or not np.allclose(np.diag(values), 1):
-            raise wrong("the matrix must be symmetric with ones on its diagonal")
-        if np.linalg.eigvalsh(values).min() <= 0:
-            raise wrong("the matrix is not positive definite: no set of variables has these correlations")
-        if "pain" not in self.names:
-            raise wrong("'pain' must be among the names")
-        if not (self.source or self.because):
-            raise wrong("a matrix needs 'source' or 'because'")
-        return self
-
-    def _is_square(self) -> bool:
-        return len(self.matrix) == len(self.names) and all(len(row) == len(self.names) for row in self.matrix)
-
-    @cached_property
-    def pain_first(self) -> tuple[list[str], Floats]:
-        """The names with pain first, and the Cholesky factor in that order."""
-        order = sorted(range(len(self.names)), key=lambda i: self.names[i] != "pain")
-        values = np.array(self.matrix)[np.ix_(order, order)]
-        return [self.names[i] for i in order], np.linalg.cholesky(values)
-
-
-@dataclass(frozen=True)
-class PainLevels:
-    """Values of the pain claims for each replicate, shape (replicate,), points on 0–10.
-
-    ``step`` is that of the scale on which the rating is given.
-    """
-
-    mean: Floats
-    sd: Floats
-    error: Floats
-    step: float = 1.0
-
-    @property
-    def reliability(self) -> Floats:
-        """Share of the rating's variance that is true, shape (replicate,)."""
-        return self.sd**2 / (self.sd**2 + self.error**2)
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """Enrolled patients, in the order of their enrolment.
-
-    Attributes
-    ----------
-    true
-        True pain at baseline, (patient, replicate), points on 0–10, unbounded.
-    rating
-        Unrounded baseline rating, same shape and units.
-    screening_score
-        Standard normal score of the true pain in the clinic, for the copula.
-    """
-
-    true: Floats
-    rating: Floats
-    screening_score: Floats
 
 
 class Population(Part):
     """Patients of one setting.
 
-    ``described_at: clinic``: pain is that of all who present; the protocol's entry rule is applied to
-    the rating, so that regression to the mean emerges. ``described_at: enrolment``: pain is that of
-    the patients already admitted, as a trial reports its baseline; no rule is applied again.
+    ``described_at: clinic``: pain and covariates are those of all who present; the protocol's entry
+    rules are applied to them, so that regression to the mean and screen failure emerge.
+    ``described_at: enrolment``: they are those of the patients already admitted, as a trial reports its
+    baseline; no rule is applied again, but a range of ages outside the copula.
     """
 
     setting: str
@@ -207,88 +129,175 @@ class Population(Part):
     variation: Variation
     covariates: dict[str, Margin] = {}
     copula: Copula | None = None
+    reported: dict[str, Reported] = Field(
+        {}, description="reported baseline, to be laid beside the simulated one"
+    )
 
     @model_validator(mode="after")
-    def _copula_knows_its_names(self) -> Self:
-        if self.copula:
-            unknown = set(self.copula.names) - {"pain"} - set(self.covariates)
-            if unknown:
-                raise wrong(f"the copula names {sorted(unknown)}, which are not among the covariates")
+    def _holds_together(self) -> Self:
+        names = {"pain", *self.covariates}
+        unknown = set(self.copula.names) - names if self.copula else set()
+        if unknown:
+            raise wrong(f"the copula names {sorted(unknown)}, which are not among the covariates")
+        for name in self.reported:
+            if name not in names:
+                raise wrong(f"reported: unknown measure '{name}':{suggest(name, names)}")
+        if self.pain.flare and self.described_at == "enrolment":
+            raise wrong("pain.flare: people present on a flare, so it needs described_at: clinic")
         return self
+
+    def check(self, eligibility: Eligibility) -> None:
+        """Refuse entry rules on covariates that this population does not have."""
+        for name in eligibility.covariates:
+            if name not in self.covariates:
+                raise wrong(f"eligibility.covariates.{name}: unknown:{suggest(name, self.covariates)}")
+
+    def words(self) -> str:
+        """Say who the patients are, and whether entry rules still apply to them."""
+        if self.described_at == "clinic":
+            return f"{self.setting}, as they present; the entry rules choose among them"
+        return (
+            f"{self.setting}, as they were already admitted; the entry rules on pain and covariates are "
+            "not applied again"
+        )
+
+    def applied(self, eligibility: Eligibility) -> Eligibility:
+        """The rules that choose among these patients."""
+        if self.described_at == "clinic":
+            return eligibility
+        return Eligibility(age=None if self._hangs_on_pain("age") else eligibility.age)
+
+    def _hangs_on_pain(self, name: str) -> bool:
+        return self.copula is not None and name in self.copula.names
 
     def enrol(self, n: int, eligibility: Eligibility, levels: PainLevels, streams: Streams) -> Cohort:
         """Enrol ``n`` eligible patients a replicate.
 
-        The rating of an eligible patient is drawn from its distribution given the rule (by inversion),
-        and the true pain from its distribution given the rating: the same law as screening one patient
-        after another, without the patients who fail.
+        Where the rules are on one rating of pain and on an independent age, by inversion; rules on two
+        ratings or on covariates by screening people in the order in which they present.
         """
-        spread = np.hypot(levels.sd, levels.error)
-        below, above = self._pass_limits(eligibility.pain, levels)
-        uniform = streams("screening").random((n, BLOCK_SIZE))
-        rating_z = ndtri(below + uniform * (above - below))
-        own = streams("true pain").standard_normal((n, BLOCK_SIZE))
-        true_z = np.sqrt(levels.reliability) * rating_z + np.sqrt(1 - levels.reliability) * own
-        true = levels.mean + levels.sd * true_z
-        rating = levels.mean + spread * rating_z
-        if eligibility.pain.occasion == "screening" and self.described_at == "clinic":
-            rating = true + levels.error * streams("baseline rating").standard_normal((n, BLOCK_SIZE))
-        return Cohort(true, rating, true_z)
+        rules = self.applied(eligibility)
+        if rules.pain.occasion != "both" and not self._screened_for(rules):
+            return by_inversion(rules.pain, levels, n, streams)
+        columns = one_after_another(n, lambda wave: self._present(rules, levels, wave, streams))
+        known = ("score", "true", "rating", "flare")
+        return Cohort(
+            columns["true"],
+            columns["rating"],
+            columns["score"],
+            columns.get("flare"),
+            levels.flare.half_weeks if levels.flare else None,
+            {name: column for name, column in columns.items() if name not in known},
+        )
 
-    def _pass_limits(self, rule: EntryRule, levels: PainLevels) -> tuple[Floats, Floats]:
-        """Probabilities below and up to the admitted range, shape (replicate,)."""
-        if self.described_at == "enrolment":
-            return np.zeros(BLOCK_SIZE), np.ones(BLOCK_SIZE)
-        low, high = rule.limits(levels.step)
-        spread = np.hypot(levels.sd, levels.error)
-        return ndtr((low - levels.mean) / spread), ndtr((high - levels.mean) / spread)
+    def _screened_for(self, rules: Eligibility) -> list[str]:
+        """Covariates whose values must be known at screening: all with a rule, but an independent age."""
+        age = ["age"] if rules.age and self._hangs_on_pain("age") and "age" in self.covariates else []
+        return [*dict.fromkeys([*age, *rules.covariates])]
 
-    def screen_failure(self, eligibility: Eligibility, levels: PainLevels) -> Floats:
-        """Probability that a patient who presents is not admitted by the pain rule, shape (replicate,)."""
-        below, above = self._pass_limits(eligibility.pain, levels)
-        return 1 - (above - below)
+    def _present(self, rules: Eligibility, levels: PainLevels, wave: int, streams: Streams) -> Presenting:
+        """Draw a wave of people with their ratings and the covariates that are looked at."""
+        people = present(rules.pain, levels, wave, streams)
+        needed = self._screened_for(rules)
+
+        def normal(name: str) -> Floats:
+            shape = (PRESENTING, BLOCK_SIZE)
+            return streams(f"presenting {wave}: covariate:{name}").standard_normal(shape)
+
+        known = {"pain": people.columns["score"]}
+        scores = self._scores(needed, known, self._order(needed), normal, streams)
+        passes = {name: rules.limits[name].admit(self._covariate(name, scores[name])) for name in needed}
+        return Presenting({**people.columns, **scores}, {**people.passes, **passes})
+
+    def _order(self, first: Collection[str]) -> list[str]:
+        """Pain, then those in ``first``, then the other names of the copula."""
+        return self.copula.ordered(first) if self.copula else ["pain"]
+
+    def _scores(
+        self,
+        wanted: Collection[str],
+        known: Mapping[str, Floats],
+        order: list[str],
+        normal: Callable[[str], Floats],
+        streams: Streams,
+    ) -> dict[str, Floats]:
+        """Standard normal scores of the wanted covariates, given the known ones, which lead the order.
+
+        Along the order, a row of the Cholesky factor gives each score from the independent parts of those
+        before it and a part of its own.
+        """
+        scores, own = dict(known), {"pain": known["pain"]}
+        last = max((order.index(name) for name in wanted if name in order), default=0)
+        factors = self.copula.factors(order, streams) if self.copula and last else np.ones((1, 1, 1))
+        for row, name in enumerate(order[1 : last + 1], start=1):
+            before = sum(factors[:, row, i] * own[order[i]] for i in range(row))
+            if name in known:
+                own[name] = np.asarray((known[name] - before) / factors[:, row, row])
+            else:
+                own[name] = normal(name)
+                scores[name] = np.asarray(before + factors[:, row, row] * own[name])
+        return {name: scores[name] if name in scores else normal(name) for name in wanted}
+
+    def screened(self, eligibility: Eligibility, levels: PainLevels, streams: Streams) -> dict[str, Floats]:
+        """Share of those who present whom each rule turns away, and whom any does (``any``), (replicate,).
+
+        Counted among other people than those who are enrolled; empty where no rule is applied. A person
+        may fail several rules.
+        """
+        rules = self.applied(eligibility)
+        if self.described_at == "enrolment" or (rules.pain.is_open and not rules.limits):
+            return {}
+        explicit = rules.model_copy(update={"age": None, "covariates": rules.limits})
+        shares: dict[str, list[Floats]] = {}
+        for wave in range(COUNTED_WAVES):
+            people = self._present(explicit, levels, FIRST_COUNTED + wave, streams)
+            for name, passes in {**people.passes, "any": people.admitted}.items():
+                shares.setdefault(name, []).append(1 - passes.mean(axis=0))
+        return {name: np.mean(share, axis=0) for name, share in shares.items()}
 
     def regression_to_mean(self, rule: EntryRule, levels: PainLevels) -> Floats:
-        """Expected fall from the baseline rating to the next one without any change in true pain.
-
-        Shape (replicate,), points. (1 − reliability) × (mean of the admitted ratings − clinic mean);
-        the mean of a truncated normal is in Johnson, Kotz & Balakrishnan (1994), section 13.10.1.
-        """
-        if rule.occasion == "screening" or self.described_at == "enrolment":
+        """Expected fall after the baseline rating while lasting pain stays, (replicate,), points."""
+        if self.described_at == "enrolment":
             return np.zeros(BLOCK_SIZE)
-        below, above = self._pass_limits(rule, levels)
-        spread = np.hypot(levels.sd, levels.error)
-        density = np.exp(-0.5 * ndtri(np.stack([below, above])) ** 2) / np.sqrt(2 * np.pi)
-        return np.asarray((1 - levels.reliability) * spread * (density[0] - density[1]) / (above - below))
+        return regression_to_mean(rule, levels)
 
-    def describe(self, cohort: Cohort, eligibility: Eligibility, streams: Streams) -> dict[str, Floats]:
+    def describe(
+        self,
+        cohort: Cohort,
+        eligibility: Eligibility,
+        streams: Streams,
+        only: Collection[str] | None = None,
+    ) -> dict[str, Floats]:
         """Give the enrolled patients their covariates, each (patient, replicate) in its units.
 
-        Covariates follow the copula given true pain; those outside it are independent. An age range
-        is met by inversion within the range.
+        Covariates follow the copula given true pain and what screening has looked at; those outside it
+        are independent. An independent age lies in its range by inversion. ``only`` names those wanted;
+        by default all.
         """
-        names, factor = self.copula.pain_first if self.copula else (["pain"], np.eye(1))
-        scores = [cohort.screening_score]
-        values: dict[str, Floats] = {}
-        for row, name in enumerate(names[1:], start=1):
-            scores.append(streams(f"covariate:{name}").standard_normal(cohort.true.shape))
-            z = sum(factor[row, i] * scores[i] for i in range(row + 1))
-            values[name] = self._covariate(name, np.asarray(z))
-        for name in [name for name in self.covariates if name not in names]:
-            uniform = streams(f"covariate:{name}").random(cohort.true.shape)
-            low, high = self._age_limits(eligibility) if name == "age" else (0.0, 1.0)
-            values[name] = self._covariate(name, ndtri(low + uniform * (high - low)))
-        return values
+        wanted = [name for name in self.covariates if only is None or name in only]
+        rules = self.applied(eligibility)
+
+        def normal(name: str) -> Floats:
+            return streams(f"covariate:{name}").standard_normal(cohort.true.shape)
+
+        low, high = self._age_limits(rules)
+        free = [name for name in wanted if not (name == "age" and (low, high) != (0.0, 1.0))]
+        known = {"pain": cohort.screening_score, **cohort.scores}
+        scores = self._scores(free, known, self._order(cohort.scores), normal, streams)
+        values = {name: self._covariate(name, scores[name]) for name in free}
+        if len(free) < len(wanted):
+            uniform = streams("covariate:age").random(cohort.true.shape)
+            values["age"] = self._covariate("age", ndtri(low + uniform * (high - low)))
+        return {name: values[name] for name in wanted}
 
     def _covariate(self, name: str, z: Floats) -> Floats:
         margin = self.covariates[name]
-        sd = margin.sd.mean({}) if margin.sd else 0.0
-        return margin.quantile(z, margin.mean.mean({}), sd)
+        return margin.quantile(z, *margin.values())
 
-    def _age_limits(self, eligibility: Eligibility) -> tuple[float, float]:
-        margin = self.covariates["age"]
-        if eligibility.age is None or margin.sd is None:
+    def _age_limits(self, rules: Eligibility) -> tuple[float, float]:
+        """Shares of an independent age below and up to the top of its range; 0 and 1 where it has none."""
+        if rules.age is None or "age" not in self.covariates or self._hangs_on_pain("age"):
             return 0.0, 1.0
-        mean, sd = margin.mean.mean({}), margin.sd.mean({})
-        low, high = ((edge - mean) / sd for edge in eligibility.age.between)
+        mean, sd, _ = self.covariates["age"].values()
+        low, high = ((edge - mean) / sd for edge in rules.age.between)
         return float(ndtr(low)), float(ndtr(high))

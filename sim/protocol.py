@@ -11,11 +11,11 @@ from pydantic import Field, model_validator
 from sim.allocation import Allocation, PermutedBlocks
 from sim.analyses.base import Analysis
 from sim.core.parts import Part, suggest, wrong
+from sim.eligibility import Eligibility
 from sim.endpoints import Endpoint, Responder, Score, State
 from sim.estimand import Estimand
 from sim.operations.base import Operations
 from sim.operations.open_door import OpenDoor
-from sim.population import Eligibility
 from sim.rules.base import Rule
 
 Floats = NDArray[np.float64]
@@ -166,13 +166,9 @@ class Protocol(Part):
         arms = ", ".join(
             f"{a.name} ({a.treatment}, {round(self.n * a.ratio / total)} patients)" for a in self.arms
         )
-        rule, age = self.eligibility.pain, self.eligibility.age
-        entry = f"pain of at least {rule.at_least:g}" if rule.at_least else "any pain"
-        entry += f" and at most {rule.at_most:g}" if rule.at_most is not None else ""
-        entry += f", aged {age.between[0]:g} to {age.between[1]:g}" if age else ""
         sentences = [
             f"{self.n} patients are randomised to {len(self.arms)} parallel arms: {arms}.",
-            f"Eligible: {entry}; the entry rule is applied to the {rule.occasion} rating.",
+            self.eligibility.words(),
             f"Visits at weeks {', '.join(f'{week:g}' for week in self.visits)}.",
         ]
         for name, estimand in self.estimands.items():

@@ -11,9 +11,10 @@ from pydantic import Field
 from sim.claims import AboveZero, Claim, Draws, Floats, Posterior, PosteriorClaim, Read, Share, claims_in
 from sim.core.parts import Family, Part, suggest, wrong
 from sim.core.streams import BLOCK_SIZE
-from sim.endpoints import Score
-from sim.population import EntryRule, PainLevels, Population
+from sim.eligibility import EntryRule
+from sim.population import Population
 from sim.protocol import Protocol
+from sim.screening import PainLevels
 from sim.trajectories import MeanCourse
 from sim.treatments import Treatment, TreatmentLevels
 
@@ -124,7 +125,8 @@ class Scenario(Part):
     because: str | None = Field(None, description="why this scenario is looked at")
 
     def check(self, protocol: Protocol) -> None:
-        """Refuse a protocol that names a treatment unknown to this scenario."""
+        """Refuse a protocol that names a treatment or a covariate unknown to this scenario."""
+        self.population.check(protocol.eligibility)
         for place, arm in enumerate(protocol.arms):
             if arm.treatment not in self.treatments:
                 hint = suggest(arm.treatment, self.treatments)
@@ -149,7 +151,7 @@ class Scenario(Part):
         """Say the scenario in words."""
         why = f"{self.because[:1].upper()}{self.because[1:]}: " if self.because else ""
         null = ", every arm is the control treatment under another name" if self.null else ""
-        return f"{why}{self.population.setting}; {self.claims.words()}{null}."
+        return f"{why}{self.population.words()}; {self.claims.words()}{null}."
 
     def only(self, protocol: Protocol) -> Self:
         """Return the scenario with just the treatments that the protocol uses."""
@@ -159,7 +161,7 @@ class Scenario(Part):
     def realise(self, protocol: Protocol, draws: Draws) -> "Truth":
         """Give every claim that the protocol meets its value in each replicate of the block."""
         read = self.claims.reader(draws)
-        levels = self._pain_levels(protocol.pain, read)
+        levels = self.population.pain.levels(protocol.pain.days, protocol.pain.scale.step, read)
         shown = read("course.response", self.course.response)
         artefact = self.population.regression_to_mean(self.course.reported_under, levels)
         half = read("course.half_weeks", self.course.half_weeks)
@@ -180,17 +182,6 @@ class Scenario(Part):
             names = [protocol.arms[protocol.position(control)].treatment] * len(names)
         until = protocol.primary_week
         return tuple(self.treatments[name].levels(f"treatments.{name}", read, until) for name in names)
-
-    def _pain_levels(self, score: Score, read: Read) -> PainLevels:
-        pain = self.population.pain
-        error = pain.diary_error if score.days == 7 else pain.rating_error
-        name = "diary_error" if score.days == 7 else "rating_error"
-        return PainLevels(
-            mean=read("population.pain.mean", pain.mean),
-            sd=read("population.pain.sd", pain.sd),
-            error=read(f"population.pain.{name}", error),
-            step=score.scale.step,
-        )
 
     def _departure(self, protocol: Protocol, levels: PainLevels, read: Read) -> Floats:
         """Covariance of own departure and rating error, (1 or replicate, visit, visit), points²."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.effects.base import Course
-from sim.population import Cohort
+from sim.screening import Cohort
 from sim.treatments import TreatmentLevels
 
 Floats = NDArray[np.float64]
@@ -107,7 +107,7 @@ def foresee(
         Own departures from the mean course with rating error, (patient, replicate, visit), points;
         overwritten.
     """
-    departure += cohort.true[:, :, None]
+    cohort.add_to(departure, weeks)
     replicate = np.arange(cohort.true.shape[1])[:, None]
     lengths = np.stack([levels.weeks for levels in treatments])
     planned = [t.effect(weeks[None, :], t.weeks[:, None], replicate) for t in treatments]

@@ -2,11 +2,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from sim.copula import Copula
 from sim.core.errors import InputError
 from sim.core.loading import dump, validate
 from sim.core.streams import BLOCK_SIZE, Streams
+from sim.eligibility import Eligibility, EntryRule
 from sim.endpoints import Scale
-from sim.population import Copula, Eligibility, EntryRule, PainLevels, Population
+from sim.population import Population
+from sim.screening import PainLevels
 from sim.study import Study
 from tests.montecarlo import assert_mc, assert_mean
 
@@ -65,11 +68,6 @@ def test_an_earlier_screening_rating_leaves_no_regression_after_baseline(clinic)
     cohort = clinic.enrol(2000, Eligibility(pain=rule), LEVELS, Streams(1, 0))
     assert_mean((cohort.rating - cohort.true).ravel(), 0.0, detects=0.02)
     assert clinic.regression_to_mean(rule, LEVELS)[0] == 0
-
-
-def test_screen_failure_is_the_share_below_the_rule(clinic):
-    rate = clinic.screen_failure(Eligibility(pain=EntryRule(at_least=4)), LEVELS)
-    assert rate == pytest.approx(stats.norm.cdf(3.5, 4.8, np.hypot(1.7, 0.9)))
 
 
 def test_variation_grows_and_fades_as_stated(clinic):
