@@ -103,7 +103,7 @@ class ShareDifference:
         p, mass = (part[:, cells] for part in self._integral)
         treated = _flat(self.treated)
         chosen = BetaMixture(*(part[:, cells] for part in (treated.weight, treated.a, treated.b)))
-        return np.clip((mass * chosen.cdf(p + x)).sum(axis=0), 0.0, 1.0)
+        return np.asarray(np.clip((mass * chosen.cdf(p + x)).sum(axis=0), 0.0, 1.0))
 
     def mean(self) -> Floats:
         """Mean difference."""

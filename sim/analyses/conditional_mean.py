@@ -12,14 +12,13 @@ from sim.analyses.data_set import DataSet, Result, Row, difference_name
 from sim.analyses.likelihood import Model
 from sim.analyses.linear_model import least_squares
 from sim.analyses.moments import Measurements, Moments, place_of, summarise
+from sim.analyses.reference_based import Strategy, after_last, means_after
 from sim.analyses.reml import Fit, fit
 from sim.analyses.terms import EACH, Terms
 from sim.estimand import Observations
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-Strategy = Literal["missing_at_random", "jump_to_reference", "copy_reference", "copy_increments"]
 
 
 class ConditionalMean(Analysis):
@@ -133,8 +132,7 @@ class Incomplete:
     @property
     def left(self) -> Bools:
         """Visits after the last value, (patient, visit)."""
-        seen_later = np.flip(np.logical_or.accumulate(np.flip(~np.isnan(self.value), 1), axis=1), 1)
-        return np.asarray(~seen_later)
+        return after_last(self.value)
 
     @property
     def reference_design(self) -> Floats:
@@ -182,12 +180,4 @@ class Incomplete:
         if strategy == "missing_at_random":
             return own
         reference = np.asarray(np.einsum("nq,rqv->nrv", self.reference_design, effects))
-        if strategy == "copy_reference":
-            leaver = left[:, -1, None, None]
-            return np.where(leaver, reference, own)
-        if strategy == "copy_increments":
-            last = np.maximum((~left).sum(axis=1) - 1, 0)
-            gap = np.take_along_axis(own - reference, last[:, None, None], axis=2)
-            ever_seen = ~left[:, 0, None, None]
-            reference = reference + np.where(ever_seen, gap, 0.0)
-        return np.where(left[:, None, :], reference, own)
+        return means_after(strategy, own, reference, left[:, None, :])
