@@ -103,7 +103,7 @@ def _stepped(p: Floats, rule: Callable[[Floats, Floats], Floats]) -> Floats:
 def _hommel(ranked: Floats, left: Floats) -> Floats:
     n = len(ranked)
     simes_of_all = (ranked * n / _from_one(ranked)).min(axis=0)
-    best = np.maximum(ranked, simes_of_all)
+    best: Floats = np.maximum(ranked, simes_of_all)
     for m in range(n - 1, 1, -1):
         first, last = ranked[: n - m + 1], ranked[n - m + 1 :]
         ranks = np.arange(2.0, m + 1).reshape(-1, *[1] * (ranked.ndim - 1))
