@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from sim.baseline import Enrolment
 from sim.claims import Claim, Posterior, PosteriorClaim, claims_in
 from sim.core.loading import SCHEMA, dump, to_yaml
 from sim.performance import COLUMNS, mean_course, responder_intervals, summarise
@@ -16,7 +17,10 @@ from sim.results import Cell, read_blocks, write_csv, write_text
 from sim.study import Source, Study
 
 PACKAGES = ("sim", "numpy", "scipy", "pandas", "pyarrow", "pydantic", "pymc", "nutpie", "arviz")
-WRITTEN = ("study.yaml", "operating_characteristics.csv", "responders.csv", "courses.csv", "assumptions.md")
+WRITTEN = (
+    *("study.yaml", "operating_characteristics.csv", "responders.csv", "courses.csv", "baseline.csv"),
+    "assumptions.md",
+)
 """What every finished run has, beside its provenance."""
 SUCCESS = ("power", "assurance", "type_1_error")
 
@@ -49,6 +53,20 @@ def write_tables(folder: Path, study: Study, replicates: Mapping[Cell, int]) -> 
         write_csv(folder / "power_curve.csv", [{c: row[c] for c in COLUMNS} for row in curve])
     failures = [row for row in characteristics if row["metric"] == "failed"]
     return int(sum(round(row["value"] * row["replicates"]) for row in failures))
+
+
+def write_patients(folder: Path, study: Study, posteriors: Mapping[str, Posterior]) -> None:
+    """Write who is enrolled in each cell beside the reported baseline, and who is not admitted."""
+    baseline: list[dict[str, Any]] = []
+    screening: list[dict[str, Any]] = []
+    for protocol, scenario in study.cells():
+        names = {"protocol": protocol, "scenario": scenario}
+        enrolment = Enrolment(study.protocols[protocol], study.scenarios[scenario], study.seed, posteriors)
+        baseline += [names | asdict(row) for row in enrolment.table()]
+        screening += [names | asdict(row) for row in enrolment.screening()]
+    write_csv(folder / "baseline.csv", baseline)
+    if screening:
+        write_csv(folder / "screening.csv", screening)
 
 
 def write_provenance(

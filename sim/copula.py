@@ -1,7 +1,6 @@
 """How baseline measures hang together in a clinic: a Gaussian copula, and its uncertainty."""
 
 from collections.abc import Collection, Sequence
-from functools import cached_property
 from typing import Annotated, Self
 
 import numpy as np
@@ -72,7 +71,7 @@ class Copula(Part):
     def _is_square(self) -> bool:
         return len(self.matrix) == len(self.names) and all(len(row) == len(self.names) for row in self.matrix)
 
-    @cached_property
+    @property
     def values(self) -> Floats:
         """The matrix as an array, (name, name)."""
         return np.array(self.matrix)

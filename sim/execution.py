@@ -12,7 +12,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
-from sim.archive import WRITTEN, write_assumptions, write_provenance, write_sources, write_study, write_tables
+from sim.archive import (
+    WRITTEN,
+    write_assumptions,
+    write_patients,
+    write_provenance,
+    write_sources,
+    write_study,
+    write_tables,
+)
 from sim.claims import Draws, Posterior
 from sim.core.errors import InputError, RunError
 from sim.core.loading import dump
@@ -301,6 +309,7 @@ def run(study: Study, plan: Plan | None = None, out: Path | None = None) -> Resu
     write_study(folder, study)
     replicates = run_blocks(study, folder, plan)
     failed = write_tables(folder, study, replicates)
+    write_patients(folder, study, posteriors)
     write_sources(folder, study, plan.posteriors)
     write_assumptions(folder, study)
     facts = {

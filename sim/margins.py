@@ -32,6 +32,14 @@ def _tabulated(shape: str, mean: float, sd: float) -> Floats:
     return np.asarray(betaincinv(mean * size, (1 - mean) * size, share))
 
 
+def _looked_up(z: Floats, table: Floats) -> Floats:
+    """Read a table at scores, any shape, by linear interpolation; its grid is even: no search."""
+    place = np.clip((z - SCORES[0]) / (SCORES[1] - SCORES[0]), 0, len(SCORES) - 1.001)
+    below = place.astype(np.intp)
+    low = table[below]
+    return np.asarray(low + (place - below) * (table[below + 1] - low))
+
+
 class Margin(Part):
     """Distribution of one baseline measure in the clinic, and its units.
 
@@ -54,8 +62,10 @@ class Margin(Part):
             raise wrong("'sd' is needed by every shape but binary, and only there")
         if self.shape == "beta" and self.bounds is None:
             raise wrong("a beta margin needs 'bounds', the ends of its scale")
-        if self.zeros is not None and self.shape not in ("lognormal", "gamma"):
-            raise wrong("'zeros' goes with a lognormal or gamma shape")
+        begins = self.bounds[0] if self.shape == "beta" and self.bounds else None
+        from_zero = self.shape in ("lognormal", "gamma") or begins == 0
+        if self.zeros is not None and not from_zero:
+            raise wrong("'zeros' goes with a lognormal or gamma shape, or a beta from 0")
         self.check(*self.values())
         return self
 
@@ -98,10 +108,10 @@ class Margin(Part):
             log_sd = np.sqrt(np.log1p((sd / mean) ** 2))
             return np.asarray(np.exp(np.log(mean) - log_sd**2 / 2 + log_sd * z))
         if self.shape == "gamma":
-            return np.interp(z, SCORES, _tabulated("gamma", mean, sd))
+            return _looked_up(z, _tabulated("gamma", mean, sd))
         assert self.bounds
         low, width = self.bounds[0], self.bounds[1] - self.bounds[0]
-        return low + width * np.interp(z, SCORES, _tabulated("beta", (mean - low) / width, sd / width))
+        return low + width * _looked_up(z, _tabulated("beta", (mean - low) / width, sd / width))
 
     def _with_zeros(self, z: Floats, mean: float, sd: float, zeros: float) -> Floats:
         """Zero for the lowest share, a positive value above it with the moments that are left."""

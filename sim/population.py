@@ -10,6 +10,7 @@ from scipy.special import ndtr, ndtri
 
 from sim.claims import AboveZero, Claim, Positive, Read, Share
 from sim.copula import Copula
+from sim.core.errors import InputError
 from sim.core.parts import Part, suggest, wrong
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.eligibility import Eligibility, EntryRule
@@ -129,6 +130,9 @@ class Population(Part):
     variation: Variation
     covariates: dict[str, Margin] = {}
     copula: Copula | None = None
+    calibrate_to: str | None = Field(
+        None, description="CSV beside the study with name, mean, sd or share of the enrolled, to be fitted"
+    )
     reported: dict[str, Reported] = Field(
         {}, description="reported baseline, to be laid beside the simulated one"
     )
@@ -176,10 +180,12 @@ class Population(Part):
         Where the rules are on one rating of pain and on an independent age, by inversion; rules on two
         ratings or on covariates by screening people in the order in which they present.
         """
+        if self.calibrate_to:
+            raise InputError(f"population.calibrate_to: {self.calibrate_to} is fitted when a study is loaded")
         rules = self.applied(eligibility)
         if rules.pain.occasion != "both" and not self._screened_for(rules):
             return by_inversion(rules.pain, levels, n, streams)
-        columns = one_after_another(n, lambda wave: self._present(rules, levels, wave, streams))
+        columns = one_after_another(n, lambda wave: self.wave(rules, levels, wave, streams))
         known = ("score", "true", "rating", "flare")
         return Cohort(
             columns["true"],
@@ -195,7 +201,7 @@ class Population(Part):
         age = ["age"] if rules.age and self._hangs_on_pain("age") and "age" in self.covariates else []
         return [*dict.fromkeys([*age, *rules.covariates])]
 
-    def _present(self, rules: Eligibility, levels: PainLevels, wave: int, streams: Streams) -> Presenting:
+    def wave(self, rules: Eligibility, levels: PainLevels, wave: int, streams: Streams) -> Presenting:
         """Draw a wave of people with their ratings and the covariates that are looked at."""
         people = present(rules.pain, levels, wave, streams)
         needed = self._screened_for(rules)
@@ -238,6 +244,14 @@ class Population(Part):
                 scores[name] = np.asarray(before + factors[:, row, row] * own[name])
         return {name: scores[name] if name in scores else normal(name) for name in wanted}
 
+    def scores(self, known: Mapping[str, Floats], streams: Streams) -> dict[str, Floats]:
+        """Standard normal scores of every covariate, given those of ``pain`` and of others, any shape."""
+
+        def normal(name: str) -> Floats:
+            return streams(f"covariate:{name}").standard_normal(known["pain"].shape)
+
+        return self._scores(self.covariates, known, self._order(known), normal, streams)
+
     def screened(self, eligibility: Eligibility, levels: PainLevels, streams: Streams) -> dict[str, Floats]:
         """Share of those who present whom each rule turns away, and whom any does (``any``), (replicate,).
 
@@ -250,7 +264,7 @@ class Population(Part):
         explicit = rules.model_copy(update={"age": None, "covariates": rules.limits})
         shares: dict[str, list[Floats]] = {}
         for wave in range(COUNTED_WAVES):
-            people = self._present(explicit, levels, FIRST_COUNTED + wave, streams)
+            people = self.wave(explicit, levels, FIRST_COUNTED + wave, streams)
             for name, passes in {**people.passes, "any": people.admitted}.items():
                 shares.setdefault(name, []).append(1 - passes.mean(axis=0))
         return {name: np.mean(share, axis=0) for name, share in shares.items()}
@@ -298,6 +312,9 @@ class Population(Part):
         """Shares of an independent age below and up to the top of its range; 0 and 1 where it has none."""
         if rules.age is None or "age" not in self.covariates or self._hangs_on_pain("age"):
             return 0.0, 1.0
-        mean, sd, _ = self.covariates["age"].values()
-        low, high = ((edge - mean) / sd for edge in rules.age.between)
-        return float(ndtr(low)), float(ndtr(high))
+        margin = self.covariates["age"]
+        mean, sd, _ = margin.values()
+        youngest, oldest = margin.bounds or (-np.inf, np.inf)
+        low, high = rules.age.between
+        below = 0.0 if low <= youngest else float(ndtr((low - mean) / sd))
+        return below, 1.0 if high >= oldest else float(ndtr((high - mean) / sd))

@@ -12,7 +12,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, TypeAdap
 from pydantic_core import PydanticCustomError
 
 import sim.core.loading as loading
+from sim.calibration import Calibration, read_targets
 from sim.claims import Posterior, claims_in
+from sim.core.errors import InputError
 from sim.core.parts import Part, suggest, wrong
 from sim.core.streams import BLOCK_SIZE
 from sim.protocol import Protocol
@@ -21,7 +23,7 @@ from sim.scenario import Scenario
 MOST_REPLICATES = 10_000_000
 OUTSIDE = ("cli", "report", "synthesis", "evidence")
 """Parts of the package that change no result of a run."""
-COUNTING = ("archive.py", "results.py", "performance.py")
+COUNTING = ("archive.py", "baseline.py", "results.py", "performance.py")
 """Modules that change no simulated block, but what is counted from the blocks."""
 
 
@@ -133,7 +135,26 @@ class Study(Part):
         InputError
             One line for each problem: file, path inside the file, what is wrong, what is allowed.
         """
-        return loading.load(Path(path), cls, overrides, {"name": Path(path).stem})
+        study = loading.load(Path(path), cls, overrides, {"name": Path(path).stem})
+        return study._calibrated(Path(path).parent)
+
+    def _calibrated(self, folder: Path) -> "Study":
+        """Fit every population that asks for it to its baseline table, under the protocols' entry rules."""
+        asked = {name: s for name, s in self.scenarios.items() if s.population.calibrate_to}
+        if not asked:
+            return self
+        rules = {name: (p.eligibility, p.pain) for name, p in self.protocols.items()}
+        first, *others = rules.values()
+        where = f"scenarios.{next(iter(asked))}.population.calibrate_to"
+        if any(other != first for other in others):
+            raise InputError(f"{where}: the protocols differ in their entry rules or in how pain is rated")
+        scenarios = dict(self.scenarios)
+        for name, scenario in asked.items():
+            file = folder / str(scenario.population.calibrate_to)
+            targets = read_targets(file, scenario.population)
+            fitted = Calibration(scenario.population, *first).fit(targets)
+            scenarios[name] = scenario.model_copy(update={"population": fitted})
+        return self.model_copy(update={"scenarios": scenarios})
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 import sim.report.design as design
+import sim.report.patients as patients
 import sim.report.tables as tables
 from sim.report.fits import gather
 from sim.report.grid import Grid
@@ -92,8 +93,9 @@ def _context(material: Material) -> dict[str, Any]:
 
 def _tables(material: Material) -> dict[str, Grid | None]:
     makers: tuple[Callable[[Material], Grid | None], ...] = (
-        design.arms, design.estimands, design.scenarios, design.assumed, tables.responders, tables.courses,
-        tables.sizes, tables.success, tables.by_arm, tables.whole_trial, tables.by_size,
+        design.arms, design.estimands, design.scenarios, design.assumed, patients.baseline,
+        patients.screening, tables.responders, tables.courses, tables.sizes, tables.success, tables.by_arm,
+        tables.whole_trial, tables.by_size,
     )  # fmt: skip
     made = {make.__name__: make(material) for make in makers}
     if len(material.study.protocols) > 1:

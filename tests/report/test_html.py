@@ -16,7 +16,7 @@ from sim.report.html import render
 from .conftest import Page, Shown
 
 SECTIONS = [
-    *("answer", "limits", "trial", "scenarios", "responders", "sizes"),
+    *("answer", "limits", "trial", "scenarios", "patients", "responders", "sizes"),
     *("characteristics", "evidence", "assumptions", "sources", "words", "run"),
 ]
 LABELS = {
@@ -230,3 +230,17 @@ def test_sizes_are_those_of_the_csv(page: Page, finished: Results) -> None:
         else:
             assert cell.value == wanted["n_per_arm"]
             assert row["patients in all"].value == wanted["n_total"]
+
+
+def test_virtual_patients_stand_beside_the_reported_ones(page: Page, finished: Results) -> None:
+    baseline = finished.table("baseline")
+    rows = by_head(page, "Baseline of the enrolled patients: mean (SD), or share")
+    kept = baseline[baseline["scenario"] == baseline["scenario"].iloc[0]]
+    assert [row["measure"].text for row in rows] == [name.replace("_", " ") for name in kept["measure"]]
+    for row, (_, values) in zip(rows, kept.iterrows(), strict=True):
+        assert row["simulated"].value == values["mean"]
+    screening = finished.table("screening")
+    failed = by_head(page, "Screen failure: who presents and is not randomised")
+    assert [row["share not admitted"].value for row in failed] == list(
+        screening[screening["scenario"] == screening["scenario"].iloc[0]]["share"]
+    )
