@@ -3,14 +3,18 @@
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim.analyses.base import Analysis, Estimate, Floats
+from sim.analyses.clusters import CLUSTERED, ClusterErrors, Contrasted, clustered, clusters_of
 from sim.analyses.data_set import DataSet, Result, Row, difference_name, mean_name
-from sim.analyses.linear_model import Errors, LinearFit, least_squares
+from sim.analyses.linear_model import Errors, least_squares
 from sim.analyses.moments import Measurements
 from sim.analyses.single_imputation import FILL_WORDS, Fill, fill, filled
-from sim.core.errors import RunError
+from sim.core.errors import InputError, RunError
 from sim.estimand import Observations
+
+Ints = NDArray[np.integer]
 
 
 class Ancova(Analysis):
@@ -20,13 +24,14 @@ class Ancova(Analysis):
     difference = (ȳ₁ − ȳ₀) − slope (x̄₁ − x̄₀), its variance s² [1/n₁ + 1/n₀ + (x̄₁ − x̄₀)² / Sxx] on
     N − arms − 1 degrees of freedom (Senn 2006, doi:10.1002/sim.2682). Patients without the outcome
     are left out, which is valid when outcomes are missing at random given baseline and arm. With
-    robust ``errors`` (HC0 to HC3) and on real data, with further covariates, the same model is fitted
-    by general least squares. ``missing`` may instead carry an observation forward, as older trials did.
+    robust ``errors`` (HC0 to HC3; CR0 to CR2 within therapists, or the clusters of real data) and on real
+    data, with further covariates, the same model is fitted by general least squares. ``missing`` may
+    instead carry an observation forward, as older trials did.
     """
 
     kind: Literal["ancova"] = "ancova"
     summary: ClassVar[str | None] = "mean_difference"
-    errors: Errors = "classical"
+    errors: Errors | ClusterErrors = "classical"
     missing: Fill = "complete_case"
 
     def estimate(self, observed: Observations) -> Estimate:
@@ -49,26 +54,46 @@ class Ancova(Analysis):
         columns = (np.ones_like(observed.baseline), *indicators, observed.baseline)
         measured = Measurements(columns, observed.value[:, :, None])
         weights = np.eye(len(columns))[[1 + arms.index(of) for of in observed.of]]
-        fits = [least_squares(measured.first(size), self.errors) for size in observed.data.sizes]
-        found = [fitted.contrast(weights) for fitted in fits]
-        estimate, se = (np.stack(part, axis=1) for part in zip(*found, strict=True))
-        return Estimate.by_t(estimate, se, np.stack([f.df for f in fits]), np.stack([f.n for f in fits]))
+        cluster = clusters_of(observed)
+        sizes = observed.data.sizes
+        found = [self._contrast(measured.first(size), cluster[:size], weights) for size in sizes]
+        estimate, se, df = (
+            np.stack([getattr(fitted, name) for fitted in found], axis=1) for name in ("estimate", "se", "df")
+        )
+        return Estimate.by_t(estimate, se, df, np.stack([fitted.n for fitted in found]))
+
+    def _contrast(self, measured: Measurements, cluster: Ints, weights: Floats) -> Contrasted:
+        """Estimate contrasts of the columns with the standard errors asked for."""
+        if self.errors == "cr0" or self.errors == "cr1" or self.errors == "cr2":
+            return clustered(measured, cluster, weights, self.errors)
+        fitted = least_squares(measured, self.errors)
+        estimate, se = fitted.contrast(weights)
+        return Contrasted(estimate, se, np.broadcast_to(fitted.df, estimate.shape), fitted.n)
 
     def analyse(self, data: DataSet) -> Result:
         """Fit each visit on arm, baseline and covariates; tabulate adjusted means and differences."""
+        if self.errors in CLUSTERED and data.cluster is None:
+            raise InputError(f"columns.cluster: required by errors '{self.errors}', but not given")
+        cluster = np.zeros(len(data.arm), dtype=np.int64) if data.cluster is None else data.cluster
         design, names = data.design()
         columns = tuple(design[:, :, None].transpose(1, 0, 2))
         means, differences, coefficients, model = [], [], [], {}
         for place, visit in data.reported:
             value = fill(data.value, data.baseline, place, self.missing)
-            fitted = least_squares(Measurements(columns, value[:, None, None]), self.errors)
+            measured = Measurements(columns, value[:, None, None])
+            fitted = least_squares(measured)
             if np.isnan(fitted.variance).any():
                 raise RunError(f"ancova, visit {visit}: columns linearly dependent, or too few patients")
             typical = np.stack([data.typical(arm, ~np.isnan(value)) for arm in range(len(data.arms))])
-            arms = [difference_name(arm, data.arms[0], visit) for arm in data.arms[1:]]
-            means += _rows(fitted, typical, [mean_name(arm, visit) for arm in data.arms])
-            differences += _rows(fitted, typical[1:] - typical[0], arms)
-            coefficients += _rows(fitted, np.eye(len(names)), [f"{name}, {visit}" for name in names])
+            weights = np.vstack([typical, typical[1:] - typical[0], np.eye(len(names))])
+            labels = [mean_name(arm, visit) for arm in data.arms]
+            labels += [difference_name(arm, data.arms[0], visit) for arm in data.arms[1:]]
+            labels += [f"{name}, {visit}" for name in names]
+            rows = _rows(self._contrast(measured, cluster[:, None], weights), labels)
+            arms = len(data.arms)
+            means += rows[:arms]
+            differences += rows[arms : 2 * arms - 1]
+            coefficients += rows[2 * arms - 1 :]
             model[visit] = {
                 "sigma": float(fitted.sigma[0]),
                 "r_squared": float(fitted.r_squared[0]),
@@ -82,10 +107,9 @@ class Ancova(Analysis):
         return f"analysis of covariance with baseline pain{errors}, {FILL_WORDS[self.missing]}"
 
 
-def _rows(fitted: LinearFit, weights: Floats, names: list[str]) -> list[Row]:
-    estimate, se = fitted.contrast(weights)
-    found = zip(names, estimate[:, 0], se[:, 0], strict=True)
-    return [Row.by_t(name, (value, error, fitted.df[0]), int(fitted.n[0])) for name, value, error in found]
+def _rows(found: Contrasted, names: list[str]) -> list[Row]:
+    numbers = zip(names, found.estimate[:, 0], found.se[:, 0], found.df[:, 0], strict=True)
+    return [Row.by_t(name, (estimate, se, df), int(found.n[0])) for name, estimate, se, df in numbers]
 
 
 def _moments(observed: Observations, mine: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:

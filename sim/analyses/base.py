@@ -106,8 +106,8 @@ def as_observations(data: DataSet, visit: int) -> Observations:
     weeks = np.arange(1.0, len(data.visits) + 1)
     arm = data.arm[:, None]
     baseline = np.full(arm.shape, np.nan) if data.baseline is None else data.baseline.values
-    never = np.full(arm.shape, np.inf)
-    trial = TrialData(arm, baseline, data.value[:, None, :], weeks, never, (len(arm),))
+    stopped = np.full(arm.shape, np.inf) if data.stopped is None else data.stopped[:, None]
+    trial = TrialData(arm, baseline, data.value[:, None, :], weeks, stopped, (len(arm),))
     contrast = Contrast(of=data.arms[1:], to=data.arms[0])
     estimand = Estimand(endpoint="value", visit=weeks[visit], contrast=contrast, summary="mean_difference")
     return Observations(

@@ -64,6 +64,12 @@ class DataSet:
         Others than baseline.
     report
         Positions of the visits whose estimates are wanted.
+    event
+        Where the values are times: 1 for an event, 0 for censored, (patient, visit).
+    cluster
+        Number of each patient's cluster, (patient,): a therapist, a site.
+    stopped
+        When each patient's treatment was stopped, (patient,); inf is never.
     """
 
     arms: tuple[str, ...]
@@ -73,6 +79,9 @@ class DataSet:
     baseline: Covariate | None = None
     covariates: tuple[Covariate, ...] = ()
     report: tuple[int, ...] = ()
+    event: Floats | None = None
+    cluster: Ints | None = None
+    stopped: Floats | None = None
 
     @property
     def adjusted_for(self) -> tuple[Covariate, ...]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sim.analyses.base import Analysis, Estimate, as_observations
 from sim.analyses.data_set import DataSet, Result, Row, check_binary, difference_name
-from sim.core.errors import InputError
+from sim.analyses.strata import strata_of
 from sim.estimand import Observations
 
 Floats = NDArray[np.float64]
@@ -52,26 +52,13 @@ class MantelHaenszel(Analysis):
     def analyse(self, data: DataSet) -> Result:
         """Tabulate the common difference of each visit."""
         check_binary(data)
-        stratum = self._strata(data)[:, None]
+        stratum = strata_of(data, self.cuts)[:, None]
         rows: list[Row] = []
         for place, visit in data.reported:
             found = self._within(as_observations(data, place), stratum)
             names = [difference_name(arm, data.arms[0], visit) for arm in data.arms[1:]]
             rows += [found.row(name, arm) for arm, name in enumerate(names)]
         return Result(tuple(rows))
-
-    def _strata(self, data: DataSet) -> Ints:
-        """Number of each patient's stratum, (patient,)."""
-        if self.cuts and data.baseline is None:
-            raise InputError("columns.baseline: required by 'cuts', but not given")
-        numbers = [covariate.name for covariate in data.covariates if not covariate.levels]
-        if numbers:
-            raise InputError(
-                f"columns.covariates: '{numbers[0]}' holds numbers; strata need a factor (give its reference)"
-            )
-        classes = np.zeros(len(data.arm)) if data.baseline is None else data.baseline.values[:, 0]
-        parts = [np.digitize(classes, self.cuts)[:, None], *(each.values for each in data.covariates)]
-        return np.asarray(np.unique(np.hstack(parts), axis=0, return_inverse=True)[1].reshape(-1))
 
     def words(self) -> str:
         """Say the analysis in words."""

@@ -37,6 +37,9 @@ class Columns(Part):
     value: str
     baseline: str | None = None
     covariates: tuple[CovariateColumn, ...] = ()
+    event: str | None = Field(None, description="where the values are times: 1 for an event, 0 for censored")
+    cluster: str | None = Field(None, description="therapist or site; empty is a cluster of one's own")
+    stopped: str | None = Field(None, description="time at which treatment was stopped; empty is never")
 
     @field_validator("covariates", mode="before")
     @classmethod
@@ -48,8 +51,9 @@ class Columns(Part):
     @property
     def of_patients(self) -> tuple[str, ...]:
         """Columns that hold the same for all rows of a patient."""
-        baseline = () if self.baseline is None else (self.baseline,)
-        return (self.arm, *baseline, *(covariate.column for covariate in self.covariates))
+        optional = (self.baseline, self.cluster, self.stopped)
+        given = tuple(name for name in optional if name is not None)
+        return (self.arm, *given, *(covariate.column for covariate in self.covariates))
 
 
 class Layout(Part):
@@ -100,7 +104,8 @@ class Table:
     def require(self, columns: Columns) -> None:
         """Raise InputError unless every named column is there, with labels where they must be."""
         labels = (columns.patient, columns.arm, columns.visit)
-        needed = dict.fromkeys((*labels, columns.value, *columns.of_patients))
+        event = () if columns.event is None else (columns.event,)
+        needed = dict.fromkeys((*labels, columns.value, *event, *columns.of_patients))
         absent = [name for name in needed if name not in self.frame]
         if absent:
             raise InputError(
@@ -168,14 +173,23 @@ def arrange(table: Table, layout: Layout) -> DataSet:
     patients = frame[columns.patient].drop_duplicates().tolist()
     arms = _arms(table, layout)
     visits = in_order(frame[columns.visit])
-    value = _wide(table, columns, patients, visits)
+    value = _wide(table, columns, columns.value, (patients, visits))
     arm = first[columns.arm].map({label: place for place, label in enumerate(arms)}).to_numpy(dtype=np.int64)
     baseline = None if columns.baseline is None else _numeric(table, columns.baseline, first)
     if layout.endpoint is not None:
         value = _endpoint(table, layout.endpoint, value, baseline)
     covariates = tuple(_covariate(table, column, first) for column in columns.covariates)
     return DataSet(
-        tuple(arms), tuple(visits), arm, value, baseline, covariates, _report(table, layout, visits)
+        tuple(arms),
+        tuple(visits),
+        arm,
+        value,
+        baseline,
+        covariates,
+        _report(table, layout, visits),
+        None if columns.event is None else _wide(table, columns, columns.event, (patients, visits)),
+        None if columns.cluster is None else _clusters(first[columns.cluster]),
+        None if columns.stopped is None else _stopped(table, columns.stopped, first),
     )
 
 
@@ -210,14 +224,27 @@ def _arms(table: Table, layout: Layout) -> list[str]:
     return [reference, *(arm for arm in arms if arm != reference)]
 
 
-def _wide(table: Table, columns: Columns, patients: list[str], visits: list[str]) -> Floats:
+def _wide(table: Table, columns: Columns, of: str, labels: tuple[list[str], list[str]]) -> Floats:
+    """Numbers of one column, (patient, visit)."""
+    patients, visits = labels
     row = table.frame[columns.patient].map({label: place for place, label in enumerate(patients)})
     column = table.frame[columns.visit].map({label: place for place, label in enumerate(visits)})
     value = np.full((len(patients), len(visits)), np.nan)
-    value[row.to_numpy(), column.to_numpy()] = table.numbers(columns.value).to_numpy()
+    value[row.to_numpy(), column.to_numpy()] = table.numbers(of).to_numpy()
     if np.isnan(value).all():
-        raise InputError(f"{table.file}: column '{columns.value}': no value at all")
+        raise InputError(f"{table.file}: column '{of}': no value at all")
     return value
+
+
+def _clusters(labels: "pd.Series[str]") -> NDArray[np.integer]:
+    """Number of each patient's cluster; who has no label has a number of their own."""
+    alone = labels.mask(labels == "", pd.Series([f"\0{place}" for place in labels.index], labels.index))
+    return np.asarray(pd.factorize(alone)[0])
+
+
+def _stopped(table: Table, column: str, first: pd.DataFrame) -> Floats:
+    """Time at which each patient's treatment was stopped; inf where the cell is empty."""
+    return np.asarray(table.numbers(column).loc[first.index].fillna(np.inf), dtype=np.float64)
 
 
 def _numeric(table: Table, column: str, first: pd.DataFrame) -> Covariate:

@@ -31,6 +31,10 @@ def frame() -> pd.DataFrame:
                 "pain": one.score[i, 0, at].round(3),
                 "pain_0": one.baseline[i, 0],
                 "sex": "fm"[i % 2],
+                "therapist": f"t{i % 9}" if one.arm[i, 0] == 2 else "",
+                "stopped": 5 if i % 11 == 0 else "",
+                "weeks_to_response": (2, 6, 12)[i // 5 % 3],
+                "responded": int(i % 7 > one.arm[i, 0]),
             }
             for i in range(90)
             for at, week in enumerate(weeks)
@@ -64,8 +68,8 @@ def test_every_example_runs_on_a_trial(file, tmp_path, capsys, frame):
     assert code == 0
     rows = json.loads(out)["estimates"]
     assert all(set(row) == KEYS for row in rows)
-    differences = [row for row in rows if row["name"].startswith("difference")]
-    assert {row["name"].split(" - ")[0] for row in differences} == {"difference[drug", "difference[exercise"}
+    compared = [row["name"].split("[")[1] for row in rows if " - placebo" in row["name"]]
+    assert {name.split(" - ")[0] for name in compared} == {"drug", "exercise"}
     assert all(row["ci_low"] < row["estimate"] < row["ci_high"] for row in rows)
     code, out, _ = run(capsys, str(tmp_path / "trial.csv"), str(file))
     assert code == 0
