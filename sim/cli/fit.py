@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from sim.cli.console import err, out, print_json
+from sim.cli.fit_checks import counting, plain_table, show_backtest, show_evidence_checks
 from sim.cli.prior import show_prior
 from sim.core.loading import load
 
@@ -30,15 +30,22 @@ def fit(
         list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Change one setting.")
     ] = None,
     results: Annotated[Path, typer.Option("--results", help="Folder of the fits.")] = RESULTS,
+    leave_one_out: Annotated[
+        bool, typer.Option("--leave-one-out", help="Also foretell each study from the others.")
+    ] = False,
 ) -> None:
     """Fit reported trials: effects of treatments, response to placebo, and how much trials differ.
 
-    Example: `sim fit configs/syntheses/chronic.yaml`
+    Example: `sim fit configs/syntheses/chronic.yaml --leave-one-out`
     """
     from sim.synthesis import Store, Synthesis
 
     config = load(path, Synthesis, overrides or []).beside(path.parent)
-    report = summary(fit_with_progress(config, as_json, force, Store(results)))
+    folder = fit_with_progress(config, as_json, force, Store(results))
+    if leave_one_out:
+        with counting("studies left out", as_json) as tell:
+            config.leave_one_out(folder, tell)
+    report = summary(folder)
     if as_json:
         print_json(report)
     elif "map" in report:
@@ -70,15 +77,13 @@ def summary(folder: Path) -> dict[str, Any]:
         return {**json.loads((folder / "map.json").read_text(encoding="utf-8")), "folder": str(folder)}
     saved = json.loads((folder / "diagnostics.json").read_text(encoding="utf-8"))
     effects = pd.read_csv(folder / "effects.csv")[list(COLUMNS)].to_dict("records")
-    return {"effects": effects, **saved, "folder": str(folder)}
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1))
+    backtest = folder / "backtest.json"
+    tested = {"backtest": json.loads(backtest.read_text(encoding="utf-8"))} if backtest.exists() else {}
+    return {"effects": effects, **saved, **tested, "folder": str(folder)}
 
 
 def _show(report: dict[str, Any]) -> None:
-    table = _table("Effect against placebo on latent pain, points of 0 to 10 (negative is better)")
+    table = plain_table("Effect against placebo on latent pain, points of 0 to 10 (negative is better)")
     for column in COLUMNS:
         table.add_column(
             column, justify="left" if column in ("treatment", "basis") else "right", no_wrap=True
@@ -88,12 +93,15 @@ def _show(report: dict[str, Any]) -> None:
         table.add_row(*cells)
     wide = Console(width=max(out.width, WIDTH), highlight=False)
     wide.print(table)
-    spread = _table("How much trials differ")
+    spread = plain_table("How much trials differ")
     for column in ("quantity", "mean", "sd", "low", "high"):
         spread.add_column(column, justify="left" if column == "quantity" else "right")
     for name, values in report["heterogeneity"].items():
         spread.add_row(name, *(f"{values[key]:.2f}" for key in ("mean", "sd", "low", "high")))
     wide.print(spread)
+    show_evidence_checks(wide, Path(report["folder"]))
+    if "backtest" in report:
+        show_backtest(wide, report["backtest"])
     said = report["diagnostics"]
     out.print(f"largest R-hat {said['max_rhat']:.4f}, smallest bulk ESS {said['min_ess_bulk']:.0f}, "
               f"{said['divergences']} divergences")  # fmt: skip

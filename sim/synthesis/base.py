@@ -1,11 +1,16 @@
 """What every synthesis is: a named fit of evidence, kept in a folder under its digest."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
+from sim.core.errors import InputError
 from sim.core.parts import Family
+
+Tell = Callable[[int, int], None]
+"""Told how many parts of a long piece of work are done, and how many there are."""
 
 
 class Synthesis(Family):
@@ -34,3 +39,13 @@ class Synthesis(Family):
             The fit did not converge; the message names the parameters.
         """
         raise NotImplementedError
+
+    def leave_one_out(self, folder: Path, tell: Tell) -> dict[str, Any]:
+        """Foretell each study from the others; write the tables into the finished fit's ``folder``.
+
+        Raises
+        ------
+        InputError
+            This kind of synthesis has no such backtest.
+        """
+        raise InputError(f"{self.name}: a synthesis of this kind has no backtest by leaving out studies")

@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from sim.core.errors import RunError
 from sim.core.loading import dump, to_yaml
-from sim.synthesis.draws import Arrays, Labels, joint_draws
-from sim.synthesis.figures import draw_forest, draw_network
+from sim.synthesis.draws import Labels, joint_draws
+from sim.synthesis.ends import treatment_ends
 from sim.synthesis.model import build_model
 from sim.synthesis.network import Network, Plan, build
 from sim.synthesis.question import NetworkQuestion
 from sim.synthesis.sampling import NAMED, diagnose, sample
-from sim.synthesis.tables import INTERVAL, basis_of, check_table, effects_table, sources_table
+from sim.synthesis.summary import Summary
+from sim.synthesis.tables import INTERVAL, basis_of
 
 HETEROGENEITY = (
     "tau_effect",
@@ -27,17 +27,9 @@ HETEROGENEITY = (
 
 
 def network_of(config: NetworkQuestion) -> Network:
-    """Lay the configuration's evidence out as a network.
-
-    Treatment ends where the configuration says, else at the primary week, else (reviews) at the last week.
-    """
+    """Lay the configuration's evidence out as a network."""
     harmonised = config.harmonised
-    studies = config.tables.studies
-    primary = studies.loc[studies["weeks_primary"].notna(), ["study_id", "weeks_primary"]]
-    last = harmonised.entries.groupby("study_id")["weeks"].max()
-    ends = {str(study): float(week) for study, week in last.items()}
-    ends |= {str(s): float(w) for s, w in primary.itertuples(index=False)}
-    ends |= {end.study: end.weeks for end in config.treatment_ends}
+    ends = treatment_ends(config, harmonised.entries)
     treatments = {t: name for name, c in config.classes.items() for t in c.treatments}
     return build(
         harmonised.entries, Plan(treatments, config.reference, ends, config.correlation.at, harmonised.spread)
@@ -60,10 +52,10 @@ def write_results(config: NetworkQuestion, folder: Path, progress: bool) -> None
     require_convergence(diagnostics)
     basis = basis_of(network, config.harmonised.entries, frozenset(a.study for a in config.indirect))
     draws = joint_draws(posterior, network, Labels(config.digest(), basis, config.seed))
+    _write_tables(Summary(config, network, draws, posterior), folder)
     posterior.posterior = posterior.posterior[list(NAMED)]
     posterior.to_netcdf(folder / "posterior.nc", groups=["posterior", "sample_stats"], engine="h5netcdf")
     np.savez_compressed(folder / "draws.npz", allow_pickle=False, **draws)
-    _write_tables(config, draws, folder)
     (folder / "config.yaml").write_text(to_yaml({"schema": 1, **dump(config)}), encoding="utf-8")
 
 
@@ -93,23 +85,12 @@ def _interval(values: Any) -> dict[str, float]:
     return {"low": float(low), "high": float(high)}
 
 
-def _write_tables(config: NetworkQuestion, draws: Arrays, folder: Path) -> None:
-    harmonised = config.harmonised
-    effects = effects_table(draws, harmonised.entries)
-    tables = {
-        "effects": effects,
-        "entries": harmonised.entries,
-        "exclusions": harmonised.exclusions,
-        "check": check_table(draws, harmonised),
-        "sources": sources_table(config.tables.studies, harmonised.entries),
-    }
+def _write_tables(summary: Summary, folder: Path) -> None:
+    tables = summary.tables()
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
     (folder / "figures").mkdir()
-    low, high = np.quantile(draws["effect_new"], INTERVAL, axis=0)
-    predictive = pd.DataFrame({"treatment": draws["treatments"], "low": low, "high": high})
-    draw_forest(effects, predictive, folder / "figures" / "forest.png")
-    draw_network(effects, harmonised.entries, folder / "figures" / "network.png")
+    summary.draw(tables, folder / "figures")
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

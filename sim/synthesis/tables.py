@@ -1,10 +1,9 @@
-"""Tables of a fit: effects, the check against pooled results that stayed out, and the sources used."""
+"""Tables of a fit: effects, ranks and the sources used."""
 
 import numpy as np
 import pandas as pd
 
 from sim.synthesis.draws import Arrays
-from sim.synthesis.harmonise import Harmonised
 from sim.synthesis.network import Network
 
 DIRECT, INDIRECT, BORROWED = "direct", "indirect", "borrowed"
@@ -73,30 +72,27 @@ def _patients(entries: pd.DataFrame, treatment: str) -> int:
     return round(arms + pairs)
 
 
-def check_table(draws: Arrays, harmonised: Harmonised) -> pd.DataFrame:
-    """Pooled results that stayed out beside what the fit says; ``z`` near 0 is agreement.
+def rank_table(draws: Arrays) -> pd.DataFrame:
+    """Rank of each treatment that some study informs, by its mean effect; 1 is the best (lowest pain).
 
-    The fit's difference is that at the end of a course, and on the latent scale, with the
-    between-trial SD of a new trial left out: both are means over trials.
+    ``sucra`` is the surface under the cumulative ranking curve, (treatments − mean rank)/(treatments − 1)
+    (Salanti et al. 2011, doi:10.1016/j.jclinepi.2010.03.016); ``rank_1`` … are the ranks' probabilities.
     """
-    rows = []
-    for row in harmonised.checks.to_dict("records"):
-        made = _fitted_difference(draws, (row["treatment"], row["comparator"]))
-        z = (row["value"] - made[0]) / np.hypot(row["se"], made[1])
-        told = {key: row[key] for key in ("study_id", "treatment", "comparator")}
-        reported = {"weeks": row["weeks"], "reported": row["value"], "se": row["se"]}
-        rows.append({**told, **reported, "fit": made[0], "fit_sd": made[1], "z": z, "note": row["note"]})
-    return pd.DataFrame(rows)
-
-
-def _fitted_difference(draws: Arrays, pair: tuple[str, str]) -> tuple[float, float]:
-    """Mean and SD of the difference of two treatments; nan where the network has not both."""
-    names = [str(t) for t in draws["treatments"]]
-    if not set(pair) <= set(names):
-        return np.nan, np.nan
-    first, second = (draws["effect"][:, names.index(name)] for name in pair)
-    value = first - second
-    return float(value.mean()), float(value.std(ddof=1))
+    known = np.flatnonzero(draws["basis"] != BORROWED)
+    rank = draws["effect"][:, known].argsort(axis=1).argsort(axis=1) + 1
+    size = len(known)
+    mean = rank.mean(axis=0)
+    table = pd.DataFrame(
+        {
+            "treatment": draws["treatments"][known],
+            "basis": draws["basis"][known],
+            "mean_rank": mean,
+            "sucra": (size - mean) / (size - 1),
+            "p_best": (rank == 1).mean(axis=0),
+            **{f"rank_{r}": (rank == r).mean(axis=0) for r in range(1, size + 1)},
+        }
+    )
+    return table.sort_values("sucra", ascending=False, ignore_index=True)
 
 
 def sources_table(studies: pd.DataFrame, entries: pd.DataFrame) -> pd.DataFrame:

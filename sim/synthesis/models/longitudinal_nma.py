@@ -1,9 +1,10 @@
 """Network meta-analysis of mean pain through time, on arm level."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from sim.core.loading import digest as digest_of
+from sim.synthesis.base import Tell
 from sim.synthesis.question import NetworkQuestion
 
 MODEL_VERSION = 3
@@ -29,3 +30,9 @@ class LongitudinalNma(NetworkQuestion):
         from sim.synthesis.results import write_results  # PyMC is loaded only where it is used
 
         write_results(self, folder, progress)
+
+    def leave_one_out(self, folder: Path, tell: Tell) -> dict[str, Any]:
+        """Foretell each study's follow-up from the others (see ``sim.synthesis.backtest``)."""
+        from sim.synthesis.backtest import run_backtest
+
+        return run_backtest(self, folder, tell)

@@ -1,0 +1,147 @@
+"""Backtest: each study that entered is foretold from the others (mathematics: docs/backtest.md)."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import nutpie
+import pandas as pd
+
+from sim.synthesis.base import Tell
+from sim.synthesis.figures.backtest import draw_backtest
+from sim.synthesis.folds import Fold
+from sim.synthesis.model import build_model
+from sim.synthesis.question import NetworkQuestion
+from sim.synthesis.results import network_of
+from sim.synthesis.sampling import diagnose, draw
+
+VERSION = 1
+"""Raise it when a fold's numbers change for the same fit: folds of another version are made again."""
+FOLDS = "folds"
+LEVELS = (0.5, 0.8, 0.95)
+SOUND = (0.88, 0.99)
+"""Where the coverage of the 95 % interval should lie, once there are enough predictions to say so."""
+ENOUGH = 30
+DERIVED = "difference"
+"""Form of the differences between two predicted arms: told apart, since the arms' own rows say it already."""
+
+
+def run_backtest(config: NetworkQuestion, folder: Path, tell: Tell) -> dict[str, Any]:
+    """Leave out one study after another, and write ``backtest.csv``, ``backtest.json`` and the figure.
+
+    One model is compiled; each fold is kept in ``folds/<study>.json`` as it finishes and found again.
+    A fold that does not converge stays in, flagged.
+
+    Returns
+    -------
+    dict
+        What ``backtest.json`` holds.
+    """
+    network = network_of(config)
+    entries = config.harmonised.entries
+    folds = [Fold(network, entries, study) for study in network.studies]
+    folds = [fold for fold in folds if len(fold.held)]
+    (folder / FOLDS).mkdir(exist_ok=True)
+    todo = [fold for fold in folds if _read(_file(folder, fold)) is None]
+    tell(len(folds) - len(todo), len(folds))
+    compiled = nutpie.compile_pymc_model(build_model(config, network), backend="numba") if todo else None
+    for done, fold in enumerate(todo, start=len(folds) - len(todo) + 1):
+        _write(_file(folder, fold), _foretell(config, fold, compiled))
+        tell(done, len(folds))
+    made = [json.loads(_file(folder, fold).read_text(encoding="utf-8")) for fold in folds]
+    table = pd.DataFrame([row for fold in made for row in fold["rows"]])
+    report = summarise(table)
+    table.to_csv(folder / "backtest.csv", index=False, float_format="%.6g")
+    _write(folder / "backtest.json", report)
+    draw_backtest(table, folder / "figures" / "backtest.png")
+    return report
+
+
+def _file(folder: Path, fold: Fold) -> Path:
+    return folder / FOLDS / f"{fold.study}.json"
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """Return a finished fold of this version, or None."""
+    if not file.exists():
+        return None
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return content if content["version"] == VERSION else None
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    """Write whole or not at all."""
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    os.replace(part, file)
+
+
+def _foretell(config: NetworkQuestion, fold: Fold, compiled: Any) -> dict[str, Any]:
+    """Fit without the fold's rows, then score them."""
+    seed = int(
+        np.random.SeedSequence(config.seed, spawn_key=(crc32(fold.study.encode()),)).generate_state(1)[0]
+    )
+    posterior = draw(compiled.with_data(**fold.rest().data()), config.sampling, seed, progress=False)
+    diagnostics = diagnose(posterior)
+    reported = _flat(posterior, "reported")
+    rows = score(fold, reported).assign(converged=diagnostics["converged"])
+    effect = _flat(posterior, "effect")
+    effects = {
+        treatment: {"mean": float(effect[:, k].mean()), "sd": float(effect[:, k].std(ddof=1))}
+        for k, treatment in enumerate(fold.network.treatments)
+    }
+    return {
+        "version": VERSION,
+        "study": fold.study,
+        "diagnostics": diagnostics,
+        "effects": effects,
+        "rows": rows.to_dict("records"),
+    }
+
+
+def _flat(posterior: Any, name: str) -> Any:
+    values = np.asarray(posterior.posterior[name], dtype=float)
+    return values.reshape(-1, *values.shape[2:])
+
+
+def score(fold: Fold, reported: Any) -> pd.DataFrame:
+    """Set what was reported beside its predictive distribution.
+
+    Columns: those of ``folds.PREDICTED``; ``mean`` and ``sd`` of the predictive distribution, which holds the
+    row's own sampling error; its central intervals; ``pit``, the probability it gave to at most what was
+    reported; ``log_score``, its log density there.
+    """
+    predictive, rows = fold.predictive(reported), fold.rows
+    seen = rows["reported"].to_numpy(dtype=float)
+    made: dict[str, Any] = {"mean": predictive.mean(), "sd": predictive.sd()}
+    for level in LEVELS:
+        made[f"low_{level:.0%}".rstrip("%")] = predictive.quantile(0.5 - level / 2)
+        made[f"high_{level:.0%}".rstrip("%")] = predictive.quantile(0.5 + level / 2)
+    return rows.assign(**made, pit=predictive.cdf(seen), log_score=predictive.log_density(seen))
+
+
+def summarise(table: pd.DataFrame) -> dict[str, Any]:
+    """Coverage of the intervals and mean log score: of all reported rows, by form, and of the differences."""
+    reported = table[table["form"] != DERIVED]
+    groups = {"all": reported, **{str(form): rows for form, rows in table.groupby("form")}}
+    coverage = {name: _coverage(rows) for name, rows in groups.items()}
+    whole = coverage["all"]
+    sound = whole["predictions"] < ENOUGH or SOUND[0] <= whole["95"] <= SOUND[1]
+    lost = sorted(set(table.loc[~table["converged"], "study"]))
+    return {"coverage": coverage, "sound": bool(sound), "not_converged": lost, "bounds": list(SOUND)}
+
+
+def _coverage(rows: pd.DataFrame) -> dict[str, float]:
+    """Shares of rows within the intervals; ``by_study`` weighs each study the same, whatever its rows."""
+    inside = {f"{level:.0%}".rstrip("%"): (rows["pit"] - 0.5).abs() <= level / 2 for level in LEVELS}
+    study = rows["study"]
+    return {
+        "predictions": len(rows),
+        "studies": int(study.nunique()),
+        **{name: float(hit.mean()) for name, hit in inside.items()},
+        **{f"{name}_by_study": float(hit.groupby(study).mean().mean()) for name, hit in inside.items()},
+        "log_score": float(rows["log_score"].mean()),
+    }

@@ -1,0 +1,60 @@
+"""What the trials taught: prior and posterior of the main parameters."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import gaussian_kde, lognorm, norm
+
+from sim.synthesis.figures.style import DARK, INK, PALE, blank, save, words
+from sim.synthesis.priors import LogNormalPrior, NormalPrior
+from sim.synthesis.question import NetworkQuestion
+
+COLUMNS = 4
+SHOWN = {
+    "response": ("placebo response", "points"),
+    "tau_response": ("response: SD between trials", "points"),
+    "response_half_weeks": ("response: half-life", "weeks"),
+    "tau_effect": ("effect: SD between trials", "points"),
+    "omega": ("effect: SD within a class", "points"),
+}
+
+
+def draw_priors(config: NetworkQuestion, posterior: Any, path: Path) -> None:
+    """Draw prior (dashed) and posterior (filled) densities: response, spreads, and each class' effect."""
+    shown = list(_parameters(config, posterior))
+    lines = -(-len(shown) // COLUMNS)
+    figure = blank(3.1 * COLUMNS, 2.1 * lines + 0.6)
+    panels = figure.subplots(lines, COLUMNS, squeeze=False).ravel()
+    for axes, (title, unit, prior, draws) in zip(panels, shown, strict=False):
+        low = min(float(prior.ppf(0.005)), float(draws.min()))
+        high = max(float(prior.ppf(0.98)), float(np.quantile(draws, 0.999)))
+        x = np.linspace(low, high, 300)
+        axes.fill_between(x, gaussian_kde(draws)(x), color=PALE, edgecolor=DARK, lw=1.5)
+        axes.plot(x, prior.pdf(x), color=INK, ls="--", lw=1.3)
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel(unit, fontsize=8)
+        axes.tick_params(labelsize=8)
+        axes.set_yticks([])
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    for axes in panels[len(shown) :]:
+        axes.set_axis_off()
+    figure.suptitle("Dashed: prior density; filled: posterior density", fontsize=10)
+    save(figure, path)
+
+
+def _parameters(config: NetworkQuestion, posterior: Any) -> Iterator[tuple[str, str, Any, np.ndarray]]:
+    """Title, unit, prior (frozen SciPy distribution) and posterior draws of each."""
+    data = posterior.posterior
+    for name, (title, unit) in SHOWN.items():
+        yield title, unit, _density(getattr(config.priors, name)), np.asarray(data[name]).ravel()
+    for k, name in enumerate(sorted(config.classes)):
+        draws = np.asarray(data["class_effect"])[..., k].ravel()
+        yield f"effect of class {words(name)}", "points", _density(config.classes[name].effect), draws
+
+
+def _density(prior: NormalPrior | LogNormalPrior) -> Any:
+    if isinstance(prior, NormalPrior):
+        return norm(prior.mean, prior.sd)
+    return lognorm(prior.log_sd, scale=prior.median)
