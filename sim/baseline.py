@@ -96,7 +96,7 @@ class Enrolment:
         binary = margin is not None and margin.shape == "binary"
         means = values.mean(axis=0)
         mean = float(means.mean())
-        reported = self._population.reported.get(name)
+        reported = {row.measure: row for row in self._population.reported}.get(name)
         wanted = reported.mean.mean(self.posteriors) if reported else np.nan
         spread = reported.sd.mean(self.posteriors) if reported and reported.sd else np.nan
         return Measured(

@@ -111,6 +111,7 @@ class Variation(Part):
 class Reported(Part):
     """What a trial of this setting reports of one baseline measure; of a binary one the mean is its share."""
 
+    measure: str
     mean: Claim
     sd: Claim | None = None
 
@@ -133,8 +134,8 @@ class Population(Part):
     calibrate_to: str | None = Field(
         None, description="CSV beside the study with name, mean, sd or share of the enrolled, to be fitted"
     )
-    reported: dict[str, Reported] = Field(
-        {}, description="reported baseline, to be laid beside the simulated one"
+    reported: tuple[Reported, ...] = Field(
+        (), description="reported baseline, to be laid beside the simulated one"
     )
 
     @model_validator(mode="after")
@@ -143,9 +144,9 @@ class Population(Part):
         unknown = set(self.copula.names) - names if self.copula else set()
         if unknown:
             raise wrong(f"the copula names {sorted(unknown)}, which are not among the covariates")
-        for name in self.reported:
-            if name not in names:
-                raise wrong(f"reported: unknown measure '{name}':{suggest(name, names)}")
+        for row in self.reported:
+            if row.measure not in names:
+                raise wrong(f"reported: unknown measure '{row.measure}':{suggest(row.measure, names)}")
         if self.pain.flare and self.described_at == "enrolment":
             raise wrong("pain.flare: people present on a flare, so it needs described_at: clinic")
         return self
@@ -166,10 +167,11 @@ class Population(Part):
         )
 
     def applied(self, eligibility: Eligibility) -> Eligibility:
-        """The rules that choose among these patients."""
+        """The rules that choose among these patients: a population without ages knows no rule on age."""
+        age = eligibility.age if "age" in self.covariates else None
         if self.described_at == "clinic":
-            return eligibility
-        return Eligibility(age=None if self._hangs_on_pain("age") else eligibility.age)
+            return eligibility.model_copy(update={"age": age})
+        return Eligibility(age=None if self._hangs_on_pain("age") else age)
 
     def _hangs_on_pain(self, name: str) -> bool:
         return self.copula is not None and name in self.copula.names
@@ -198,7 +200,7 @@ class Population(Part):
 
     def _screened_for(self, rules: Eligibility) -> list[str]:
         """Covariates whose values must be known at screening: all with a rule, but an independent age."""
-        age = ["age"] if rules.age and self._hangs_on_pain("age") and "age" in self.covariates else []
+        age = ["age"] if rules.age and self._hangs_on_pain("age") else []
         return [*dict.fromkeys([*age, *rules.covariates])]
 
     def wave(self, rules: Eligibility, levels: PainLevels, wave: int, streams: Streams) -> Presenting:
@@ -310,7 +312,7 @@ class Population(Part):
 
     def _age_limits(self, rules: Eligibility) -> tuple[float, float]:
         """Shares of an independent age below and up to the top of its range; 0 and 1 where it has none."""
-        if rules.age is None or "age" not in self.covariates or self._hangs_on_pain("age"):
+        if rules.age is None or self._hangs_on_pain("age"):
             return 0.0, 1.0
         margin = self.covariates["age"]
         mean, sd, _ = margin.values()

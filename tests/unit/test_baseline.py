@@ -20,10 +20,10 @@ MARGINS = {
     "age": {"mean": {"assume": 50, "because": "t"}, "sd": {"assume": 12, "because": "t"}, "units": "years"},
     "female": {"shape": "binary", "mean": {"assume": 0.6, "because": "t"}, "units": "0 or 1"},
 }
-REPORTED = {
-    "pain": {"mean": {"assume": 5.5, "because": "t"}, "sd": {"assume": 1.5, "because": "t"}},
-    "female": {"mean": {"value": 0.55, "source": "paper"}},
-}
+REPORTED = [
+    {"measure": "pain", "mean": {"assume": 5.5, "because": "t"}, "sd": {"assume": 1.5, "because": "t"}},
+    {"measure": "female", "mean": {"value": 0.55, "source": "paper"}},
+]
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,6 @@ def test_a_run_writes_both_tables(study, tmp_path: Path):
 
 def test_a_reported_measure_that_does_not_exist_is_refused(study):
     tree = dump(study)
-    tree["scenarios"]["expected"]["population"]["reported"]["femal"] = REPORTED["female"]
+    tree["scenarios"]["expected"]["population"]["reported"][1]["measure"] = "femal"
     with pytest.raises(InputError, match="reported: unknown measure 'femal': did you mean 'female'"):
         validate(tree, Study, "test")

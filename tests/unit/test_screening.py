@@ -195,6 +195,14 @@ def test_those_already_admitted_are_not_screened_again(clinic):
     assert "choose among them" in clinic.words()
 
 
+def test_a_population_without_ages_knows_no_rule_on_age(two_arm):
+    population = two_arm.scenarios["expected"].population
+    who = rules({"at_least": 4}, age={"between": [40, 60]})
+    assert set(population.screened(who, levels(), Streams(1, 0))) == {"pain", "any"}
+    cohort = population.enrol(10, who, levels(), Streams(1, 0))
+    assert population.describe(cohort, who, Streams(1, 0)) == {}
+
+
 def test_rules_that_nobody_passes_end_with_an_error(clinic):
     who = rules({"at_least": 4}, covariates={"mood": {"at_least": 6}})
     with pytest.raises(InputError, match="fewer than 1 in 200"):
