@@ -128,7 +128,7 @@ class Protocol(Part):
             raise wrong(
                 f"looks[{place}].analysis.estimand: unknown estimand '{name}':{suggest(name, self.estimands)}"
             )
-        needed, given = look.analysis.summary, self.estimands[name].summary
+        needed, given = look.analysis.target, self.estimands[name].summary
         if needed not in (None, given):
             raise wrong(
                 f"looks[{place}].analysis.kind: this analysis needs a {needed}, '{name}' is a {given}"

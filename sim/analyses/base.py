@@ -79,6 +79,11 @@ class Analysis(Family):
 
     estimand: str
 
+    @property
+    def target(self) -> str | None:
+        """The summary that this very analysis estimates, options considered; None: any."""
+        return self.summary
+
     def estimate(self, observed: Observations) -> Estimate:
         """Estimate the contrast of each compared arm with the control."""
         raise NotImplementedError

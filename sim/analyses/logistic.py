@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from sim.analyses.base import Analysis, Estimate
 from sim.analyses.data_set import DataSet, Result, Row, check_binary, difference_name, mean_name
@@ -15,7 +15,14 @@ from sim.core.errors import RunError
 from sim.estimand import Observations
 
 Floats = NDArray[np.float64]
+Share = tuple[Floats, Floats]
+Measure = Literal["risk_difference", "risk_ratio", "odds_ratio"]
 
+MEASURES: dict[Measure, str] = {
+    "risk_difference": "risk difference",
+    "risk_ratio": "log risk ratio",
+    "odds_ratio": "log odds ratio",
+}
 MOST_STEPS = 30
 PRECISION = 1e-12
 EXTREME = 15.0
@@ -23,18 +30,25 @@ EXTREME = 15.0
 
 
 class Logistic(Analysis):
-    """Risk difference standardised over all patients, from a logistic model of arm and baseline.
+    """Shares standardised over all patients, from a logistic model of arm and baseline, and compared.
 
-    Each patient's probability is predicted under every arm and averaged; the standard error is by
-    the delta method for the patients at hand (Ge et al. 2011, doi:10.1177/009286151104500409), with
-    model-based or robust (HC0) errors of the coefficients. A fit that does not converge, or with
-    separation, has no estimate and counts as failed.
+    Each patient's probability is predicted under every arm and averaged; the averages are compared as
+    ``measure`` says, ratios as logarithms. The standard error is by the delta method for the patients at
+    hand (Ge et al. 2011, doi:10.1177/009286151104500409), with model-based or robust (HC0) errors of the
+    coefficients. The odds ratio is marginal, not that of the model's coefficient. A fit that does not
+    converge, or with separation, has no estimate and counts as failed.
     """
 
     kind: Literal["logistic"] = "logistic"
     summary: ClassVar[str | None] = "risk_difference"
+    measure: Measure = "risk_difference"
     missing: Literal["non_response", "complete_case"] = "non_response"
     errors: Literal["model", "robust"] = "model"
+
+    @property
+    def target(self) -> str | None:
+        """The measure."""
+        return self.measure
 
     def estimate(self, observed: Observations) -> Estimate:
         """Fit every replicate, size by size."""
@@ -55,12 +69,12 @@ class Logistic(Analysis):
         self, measured: Measurements, arms: int, places: list[int]
     ) -> tuple[Floats, Floats, Floats]:
         fitted = fit_logistic(measured, robust=self.errors == "robust")
-        control, slope = fitted.standardised(0, arms)
+        control = fitted.standardised(0, arms)
         estimate, se = [], []
         for place in places:
-            share, its_slope = fitted.standardised(place, arms)
-            estimate.append(share - control)
-            se.append(fitted.se(its_slope - slope))
+            value, slope = compare(fitted.standardised(place, arms), control, self.measure)
+            estimate.append(value)
+            se.append(fitted.se(slope))
         return np.stack(estimate), np.stack(se), np.broadcast_to(fitted.n, (len(places), len(fitted.n)))
 
     def analyse(self, data: DataSet) -> Result:
@@ -88,8 +102,9 @@ class Logistic(Analysis):
         """Say the analysis in words."""
         how = "counted as non-response" if self.missing == "non_response" else "left out"
         errors = "robust" if self.errors == "robust" else "model-based"
+        measure = MEASURES[self.measure]
         return (
-            "risk difference standardised over all patients, from a logistic model of arm and baseline pain "
+            f"{measure} standardised over all patients, from a logistic model of arm and baseline pain "
             f"({errors} standard errors), missing {how}"
         )
 
@@ -179,22 +194,30 @@ def _shares(fitted: LogisticFit, data: DataSet, visit: str) -> list[Row]:
     return rows
 
 
+def compare(treated: Share, control: Share, measure: Measure) -> tuple[Floats, Floats]:
+    """Compare two shares, each (value, slope): the measure (replicate,) and its slope (replicate, column)."""
+    (p1, slope1), (p0, slope0) = treated, control
+    if measure == "risk_difference":
+        return p1 - p0, slope1 - slope0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if measure == "risk_ratio":
+            return np.log(p1) - np.log(p0), slope1 / p1[:, None] - slope0 / p0[:, None]
+        odds1, odds0 = p1 * (1 - p1), p0 * (1 - p0)
+        return logit(p1) - logit(p0), slope1 / odds1[:, None] - slope0 / odds0[:, None]
+
+
 def _comparisons(fitted: LogisticFit, data: DataSet, visit: str) -> list[Row]:
     """Risk difference, log risk ratio and log odds ratio of each arm, all of standardised shares."""
     arms = len(data.arms) - 1
-    control, base = fitted.standardised(0, arms)
+    control = fitted.standardised(0, arms)
     rows = []
     for position, arm in enumerate(data.arms[1:], start=1):
-        share, slope = fitted.standardised(position, arms)
-        of, to = slope / share[:, None], base / control[:, None]
-        risk_ratio = np.log(share / control)
-        odds_ratio = risk_ratio - np.log((1 - share) / (1 - control))
-        odds_slope = of / (1 - share[:, None]) - to / (1 - control[:, None])
+        share = fitted.standardised(position, arms)
         name = difference_name(arm, data.arms[0], visit)
-        for label, value, its_slope in (
-            (name, share - control, slope - base),
-            (name.replace("difference", "log_risk_ratio"), risk_ratio, of - to),
-            (name.replace("difference", "log_odds_ratio"), odds_ratio, odds_slope),
-        ):
-            rows.append(Row.by_t(label, (value[0], fitted.se(its_slope)[0], np.inf), int(fitted.n[0])))
+        for measure, words in MEASURES.items():
+            value, slope = compare(share, control, measure)
+            label = (
+                name if measure == "risk_difference" else name.replace("difference", words.replace(" ", "_"))
+            )
+            rows.append(Row.by_t(label, (value[0], fitted.se(slope)[0], np.inf), int(fitted.n[0])))
     return rows

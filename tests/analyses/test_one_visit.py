@@ -95,11 +95,21 @@ def test_responder_difference_equals_statsmodels(missing):
             np.testing.assert_allclose(found.high[place, at, replicate], high, **NEAR)
 
 
+COMPARE = {
+    "risk_difference": lambda p, q: p - q,
+    "risk_ratio": lambda p, q: np.log(p / q),
+    "odds_ratio": lambda p, q: np.log(p / (1 - p) / (q / (1 - q))),
+}
+
+
 @pytest.mark.parametrize("missing", ["non_response", "complete_case"])
 @pytest.mark.parametrize("errors", ["model", "robust"])
-def test_logistic_equals_statsmodels(missing, errors):
+@pytest.mark.parametrize("measure", COMPARE)
+def test_logistic_equals_statsmodels(missing, errors, measure):
     """Shares standardised by hand over statsmodels' fit; the slope of the delta method by differences."""
-    data, found = run(Logistic(estimand="responder", missing=missing, errors=errors), SHARE)
+    analysis = Logistic(estimand="responder", missing=missing, errors=errors, measure=measure)
+    assert analysis.target == measure
+    data, found = run(analysis, SHARE)
     for (at, replicate), one in each(data):
         y, x = values(SHARE, one), design(one)
         used = np.ones_like(y, dtype=bool) if missing == "non_response" else ~np.isnan(y)
@@ -113,7 +123,7 @@ def test_logistic_equals_statsmodels(missing, errors):
                     moved = x.copy()
                     moved[:, 1:3] = np.arange(1, 3) == arm
                     under.append(np.mean(1 / (1 + np.exp(-moved @ beta))))
-                return under[0] - under[1]
+                return COMPARE[measure](*under)
 
             steps = 1e-5 * np.eye(4)
             slope = [(difference(fitted.params + h) - difference(fitted.params - h)) / 2e-5 for h in steps]
