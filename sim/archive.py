@@ -2,15 +2,16 @@
 
 import json
 import platform
+import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from sim.baseline import Enrolment
-from sim.claims import Claim, Posterior, PosteriorClaim, claims_in
+from sim.claims import Claim, Mixture, Posterior, PosteriorClaim, claims_in
 from sim.core.loading import SCHEMA, dump, to_yaml
 from sim.performance import COLUMNS, mean_course, responder_intervals, summarise
 from sim.results import Cell, read_blocks, write_csv, write_text
@@ -142,7 +143,11 @@ def _bibtex(key: str, source: Source) -> str:
 
 
 def assumptions(study: Study) -> list[tuple[str, str, str]]:
-    """Every claim without a reported number behind it: (path, in words, reason), each once."""
+    """Every claim without a reported number behind it: (path, in words, reason), each once.
+
+    A mixture is followed by its parts, each with its weight; so is a posterior by the vague part that takes
+    a share of it.
+    """
     rows: dict[tuple[str, str, str], None] = {}
     for path, claim in used_claims(study).items():
         place = ".".join(path.split(".")[2:])
@@ -151,13 +156,43 @@ def assumptions(study: Study) -> list[tuple[str, str, str]]:
             rows[place, claim.words(), "borrowed: no reported effect of its own"] = None
         elif source and source.provenance == "unverified":
             rows[place, claim.words(), f"source not verified: {source.citation}"] = None
-        elif claim.because and not isinstance(claim, PosteriorClaim):
+        elif claim.because and not isinstance(claim, PosteriorClaim) and not _PART.search(place):
             rows[place, claim.words(), claim.because] = None
+        rows |= dict.fromkeys(_parts(place, claim))
     return list(rows)
 
 
-def write_assumptions(folder: Path, study: Study) -> None:
-    """Write ``assumptions.md``: what this run assumes without a source."""
+_PART = re.compile(r"(\.parts\[\d+\]\.from|\.vague)$")
+"""Places that are told with the weight that they have in what holds them."""
+
+
+def _parts(place: str, claim: Claim) -> Iterator[tuple[str, str, str]]:
+    """Yield the parts of a mixture, and the vague part of a robust posterior, with weight and reason."""
+    if isinstance(claim, Mixture):
+        for i, part in enumerate(claim.parts):
+            reason = part.because or part.from_.because or str(part.from_.source)
+            yield f"{place}.parts[{i}]", f"weight {part.weight:g}: {part.from_.words()}", reason
+    if isinstance(claim, PosteriorClaim) and claim.vague is not None:
+        reason = claim.vague.because or str(claim.vague.source)
+        yield f"{place}.vague", f"weight {claim.robust_weight:g}: {claim.vague.words()}", reason
+
+
+def disagreements(study: Study, posteriors: Mapping[str, Posterior]) -> list[str]:
+    """Parts of one mixture that contradict each other, each once."""
+    found: dict[str, None] = {}
+    for path, claim in used_claims(study).items():
+        if isinstance(claim, Mixture):
+            place = ".".join(path.split(".")[2:])
+            found |= {f"`{place}`: {said}": None for said in claim.disagreements(posteriors)}
+    return list(found)
+
+
+def write_assumptions(folder: Path, study: Study, posteriors: Mapping[str, Posterior]) -> None:
+    """Write ``assumptions.md``: what this run assumes without a source, and which of it disagrees."""
     lines = ["# Assumptions of this run", "", "| what | value | why |", "|---|---|---|"]
     lines += [f"| `{place}` | {words} | {reason} |" for place, words, reason in assumptions(study)]
+    contradictions = disagreements(study, posteriors)
+    if contradictions:
+        lines += ["", "## Parts of a mixture that disagree", ""]
+        lines += [f"- Warning: {said}." for said in contradictions]
     write_text(folder / "assumptions.md", "\n".join(lines) + "\n")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -12,6 +13,9 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from sim.core.errors import InputError
 from sim.core.parts import Family, Part, suggest, wrong
 from sim.core.streams import BLOCK_SIZE, Streams
+from sim.mixtures import BetaMixture, NormalMixture
+from sim.mixtures import Mixture as FiniteMixture
+from sim.mixtures.exchange import from_tree
 
 Floats = NDArray[np.float64]
 
@@ -38,12 +42,18 @@ class Posterior:
 
     @property
     def size(self) -> int:
-        """Number of joint draws."""
-        return len(self.arrays["response"])
+        """Number of joint draws: the first axis of every array of numbers."""
+        return max(len(array) for array in self.arrays.values() if array.dtype.kind == "f" and array.ndim)
+
+    def array(self, quantity: str) -> NDArray[Any]:
+        """Return one array; an error says what the synthesis holds instead."""
+        if quantity not in self.arrays:
+            raise InputError(f"synthesis {self.name}: holds no '{quantity}':{suggest(quantity, self.arrays)}")
+        return self.arrays[quantity]
 
     def position(self, axis: str, name: str) -> int:
-        """Place of ``name`` on an axis (treatments, classes, studies)."""
-        names = [str(item) for item in self.arrays[axis]]
+        """Place of ``name`` on an axis (treatments, classes, studies, rates)."""
+        names = [str(item) for item in self.array(axis)]
         if name not in names:
             raise InputError(f"synthesis {self.name}: no '{name}' among its {axis}:{suggest(name, names)}")
         return names.index(name)
@@ -52,7 +62,7 @@ class Posterior:
         """Place of one study's arm among the shrunken effects."""
         names = [
             f"{s}/{t}"
-            for s, t in zip(self.arrays["study_arm_study"], self.arrays["study_arm_treatment"], strict=True)
+            for s, t in zip(self.array("study_arm_study"), self.array("study_arm_treatment"), strict=True)
         ]
         wanted = f"{study}/{treatment}"
         if wanted not in names:
@@ -84,6 +94,10 @@ def _lookup(posteriors: Mapping[str, Posterior], name: str) -> Posterior:
     return posteriors[name]
 
 
+SHORT_FORMS = {"value": "exactly", "assume": "assume", "synthesis": "posterior", "comp": "mixture_json"}
+"""Kind of a claim by the key that gives it away."""
+
+
 class Claim(Family):
     """A quantity of nature: what is believed about it, and why."""
 
@@ -95,8 +109,8 @@ class Claim(Family):
 
     @classmethod
     def infer_kind(cls, value: Mapping[str, Any]) -> str:
-        """Allow the short forms ``value``, ``assume`` and ``synthesis``."""
-        for key, kind in (("value", "exactly"), ("assume", "assume"), ("synthesis", "posterior")):
+        """Allow the short forms: a claim is known by ``value``, ``assume``, ``synthesis`` or ``comp``."""
+        for key, kind in SHORT_FORMS.items():
             if "kind" not in value and key in value:
                 return kind
         return super().infer_kind(value)
@@ -248,12 +262,28 @@ class Beta(Claim):
         return f"beta, mean {self.mean_:g}, worth {self.n:g} patients"
 
 
+RATES = ("hazard_", "share_")
+"""How the rates of a ``class_rates`` synthesis begin: events a week, or a share of patients."""
+PARAMETERS = {
+    "response": "",
+    "response_half_weeks": "",
+    "new_share": "",
+    "new_mean": "",
+    "baseline": "study",
+    "effect_half_weeks": "class",
+    "persistence_half_weeks": "class",
+}
+"""Parameters of a posterior that are no rates, and what else each of them needs."""
+
+
 class PosteriorClaim(Claim):
     """A quantity of a synthesis: by default what a new trial would have (the predictive draws).
 
     One of ``treatment`` (its effect), ``class`` (the effect of a new member) or ``parameter``
     (response, response_half_weeks; effect_half_weeks and persistence_half_weeks of a class;
-    baseline of a study). ``study`` asks for that trial's own, shrunken value.
+    baseline of a study; new_share or new_mean of a control arm's prior; hazard_… and share_… of a treatment
+    or a class). ``study`` asks for that trial's own, shrunken value. With ``robust_weight`` that share of the
+    claim is ``vague`` instead (Schmidli et al. 2014, doi:10.1111/biom.12242).
     """
 
     kind: Literal["posterior"] = "posterior"
@@ -262,6 +292,8 @@ class PosteriorClaim(Claim):
     class_: str | None = Field(None, alias="class")
     study: str | None = None
     parameter: str | None = None
+    robust_weight: Probability = 0.0
+    vague: Claim | None = None
 
     def needs_reason(self) -> bool:
         """A posterior names its synthesis, which lists every row that it used."""
@@ -269,60 +301,173 @@ class PosteriorClaim(Claim):
 
     @model_validator(mode="after")
     def _names_one_quantity(self) -> Self:
-        needed = {"baseline": ["study"], "effect_half_weeks": ["class"], "persistence_half_weeks": ["class"]}
-        known = ("response", "response_half_weeks", *needed)
-        if self.parameter is None:
-            if (self.treatment is None) == (self.class_ is None):
-                raise wrong("a posterior names one of 'treatment', 'class' or 'parameter'")
-        elif self.parameter not in known:
-            raise wrong(f"unknown parameter '{self.parameter}':{suggest(self.parameter, known)}")
-        elif any(
-            getattr(self, f"{key}_" if key == "class" else key) is None
-            for key in needed.get(self.parameter, [])
-        ):
-            raise wrong(f"parameter '{self.parameter}' also needs '{needed[self.parameter][0]}'")
+        whose = (self.treatment is None) + (self.class_ is None)
+        if self.parameter is None and whose != 1:
+            raise wrong("a posterior names one of 'treatment', 'class' or 'parameter'")
+        if self._is_rate() and whose != 1:
+            raise wrong(f"parameter '{self.parameter}' is that of a 'treatment' or of a 'class'")
+        if self.parameter is None or self._is_rate():
+            return self
+        if self.parameter not in PARAMETERS:
+            allowed = (*PARAMETERS, *(f"{rate}…" for rate in RATES))
+            raise wrong(f"unknown parameter '{self.parameter}':{suggest(self.parameter, allowed)}")
+        needs = PARAMETERS[self.parameter]
+        if needs and (self.study if needs == "study" else self.class_) is None:
+            raise wrong(f"parameter '{self.parameter}' also needs '{needs}'")
         return self
 
+    @model_validator(mode="after")
+    def _is_robust_by_both(self) -> Self:
+        if (self.robust_weight > 0) != (self.vague is not None):
+            raise wrong("'robust_weight' and 'vague' (the claim that takes that weight) go together")
+        return self
+
+    def _is_rate(self) -> bool:
+        return str(self.parameter).startswith(RATES)
+
     def samples(self, posterior: Posterior) -> Floats:
-        """Return the marginal posterior (predictive) draws, shape (draw,)."""
-        arrays = posterior.arrays
+        """Return the marginal posterior (predictive) draws, shape (draw,), without the vague part."""
+        return np.asarray(
+            self._rate(posterior) if self._is_rate() else self._column(posterior), dtype=np.float64
+        )
+
+    def _column(self, posterior: Posterior) -> NDArray[Any]:
         if self.treatment is not None and self.study is not None:
-            column = arrays["study_effect"][:, posterior.arm(self.study, self.treatment)]
-        elif self.treatment is not None:
-            column = arrays["effect_new"][:, posterior.position("treatments", self.treatment)]
-        elif self.parameter in ("baseline", "response") and self.study is not None:
-            column = arrays[f"study_{self.parameter}"][:, posterior.position("studies", self.study)]
-        elif self.parameter == "response":
-            column = arrays["response_new"]
-        elif self.parameter is not None and self.class_ is not None:
-            column = arrays[self.parameter][:, posterior.position("classes", self.class_)]
-        elif self.class_ is not None:
-            column = arrays["class_new"][:, posterior.position("classes", self.class_)]
-        else:
-            column = arrays[str(self.parameter)]
-        return np.asarray(column, dtype=np.float64)
+            return posterior.array("study_effect")[:, posterior.arm(self.study, self.treatment)]
+        if self.treatment is not None:
+            return posterior.array("effect_new")[:, posterior.position("treatments", self.treatment)]
+        if self.parameter in ("baseline", "response") and self.study is not None:
+            return posterior.array(f"study_{self.parameter}")[:, posterior.position("studies", self.study)]
+        if self.parameter == "response":
+            return posterior.array("response_new")
+        if self.class_ is not None:
+            of_class = self.parameter or "class_new"
+            return posterior.array(of_class)[:, posterior.position("classes", self.class_)]
+        return posterior.array(str(self.parameter))
+
+    def _rate(self, posterior: Posterior) -> NDArray[Any]:
+        rate = posterior.position("rates", str(self.parameter))
+        if self.treatment is None:
+            return posterior.array("rate_class")[:, posterior.position("classes", str(self.class_)), rate]
+        if self.study is not None:
+            return posterior.array("rate_study")[:, posterior.arm(self.study, self.treatment), rate]
+        return posterior.array("rate_new")[:, posterior.position("treatments", self.treatment), rate]
 
     def draw(self, name: str, draws: Draws) -> Floats:
-        """Take the block's joint draws of the synthesis."""
-        return self.samples(draws.posterior(self.synthesis))[draws.index(self.synthesis)]
+        """Take the block's joint draws of the synthesis, a share of them from the vague part."""
+        drawn = self.samples(draws.posterior(self.synthesis))[draws.index(self.synthesis)]
+        if self.vague is None:
+            return drawn
+        is_vague = draws.streams(f"claim:{name}").random(BLOCK_SIZE) < self.robust_weight
+        return np.where(is_vague, self.vague.draw(f"{name}.vague", draws), drawn)
 
     def mean(self, posteriors: Mapping[str, Posterior]) -> float:
-        """Return the posterior mean."""
-        return float(self.samples(_lookup(posteriors, self.synthesis)).mean())
+        """Return the posterior mean, the vague part included."""
+        mean = float(self.samples(_lookup(posteriors, self.synthesis)).mean())
+        if self.vague is None:
+            return mean
+        return (1 - self.robust_weight) * mean + self.robust_weight * self.vague.mean(posteriors)
 
     def synthesis_names(self) -> set[str]:
         """Names of the syntheses that the claim rests on."""
-        return {self.synthesis}
+        return {self.synthesis} | (self.vague.synthesis_names() if self.vague else set())
 
     def support(self) -> tuple[float, float]:
         """Return the interval of possible values."""
-        return (0.0 if str(self.parameter).endswith("_weeks") else -np.inf), np.inf
+        parameter = str(self.parameter)
+        is_positive = parameter.endswith("_weeks") or self._is_rate() or parameter == "new_share"
+        low, high = (
+            (0.0 if is_positive else -np.inf),
+            (1.0 if parameter.startswith(("share_", "new_share")) else np.inf),
+        )
+        if self.vague is None:
+            return low, high
+        least, most = self.vague.support()
+        return min(low, least), max(high, most)
 
     def words(self) -> str:
         """Say the claim in words."""
-        what = self.treatment or self.parameter or f"a new member of class {self.class_}"
+        of = self.treatment or (f"a new member of class {self.class_}" if self.class_ else "")
+        what = " of ".join(item.replace("_", " ") for item in (self.parameter, of) if item)
         whose = f"as in {self.study}" if self.study else "in a new trial"
-        return f"{what} {whose}, from the synthesis '{self.synthesis}'"
+        said = f"{what}, {whose}, from the synthesis '{self.synthesis}'"
+        return f"{said}; {self.robust_weight:.0%} {self.vague.words()}" if self.vague else said
+
+
+class MixtureJson(Claim):
+    """A finite mixture in the form that RBesT writes: ``{from: prior.json, source: …}`` takes its file."""
+
+    kind: Literal["mixture_json"] = "mixture_json"
+    meta: dict[str, Any] = Field(description="attributes: class (normMix, betaMix, gammaMix), link, sigma")
+    comp: tuple[tuple[float, ...], ...] = Field(description="three rows: weights, then the two parameters")
+
+    @model_validator(mode="after")
+    def _is_a_mixture(self) -> Self:
+        try:
+            self.mixture()
+        except InputError as error:
+            raise wrong(str(error)) from None
+        return self
+
+    def mixture(self) -> FiniteMixture:
+        """Return the mixture itself."""
+        return from_tree({"meta": self.meta, "comp": self.comp}, "mixture_json")
+
+    def draw(self, name: str, draws: Draws) -> Floats:
+        """Draw from the mixture."""
+        return self.mixture().sample(draws.streams(f"claim:{name}"), BLOCK_SIZE)
+
+    def mean(self, posteriors: Mapping[str, Posterior]) -> float:
+        """Return the mean of the mixture."""
+        return float(self.mixture().mean())
+
+    def support(self) -> tuple[float, float]:
+        """Return the interval of possible values."""
+        mixture = self.mixture()
+        low = -np.inf if isinstance(mixture, NormalMixture) else 0.0
+        return low, (1.0 if isinstance(mixture, BetaMixture) else np.inf)
+
+    def words(self) -> str:
+        """Say the claim in words."""
+        mixture = self.mixture()
+        parts = zip(mixture.weight, *mixture.parameters(), strict=True)
+        family = type(mixture).__name__.removesuffix("Mixture").lower()
+        return " + ".join(f"{w:.0%} {family}({a:.3g}, {b:.3g})" for w, a, b in parts)
+
+
+class Scaled(Claim):
+    """A claim times a factor that is independent of it: one outcome's effect from another's, say."""
+
+    kind: Literal["scaled"] = "scaled"
+    of: Claim
+    by: Claim
+
+    def needs_reason(self) -> bool:
+        """Both the claim and the factor have their own reason."""
+        return False
+
+    def draw(self, name: str, draws: Draws) -> Floats:
+        """Multiply the draws of both."""
+        return self.of.draw(f"{name}.of", draws) * self.by.draw(f"{name}.by", draws)
+
+    def mean(self, posteriors: Mapping[str, Posterior]) -> float:
+        """Return the product of the means."""
+        return self.of.mean(posteriors) * self.by.mean(posteriors)
+
+    def synthesis_names(self) -> set[str]:
+        """Names of the syntheses that the claim rests on."""
+        return self.of.synthesis_names() | self.by.synthesis_names()
+
+    def support(self) -> tuple[float, float]:
+        """Return the interval of possible values."""
+        with np.errstate(invalid="ignore"):
+            ends = np.outer(self.of.support(), self.by.support())
+        ends = np.where(np.isnan(ends), 0.0, ends)  # 0 times infinity
+        return float(ends.min()), float(ends.max())
+
+    def words(self) -> str:
+        """Say the claim in words."""
+        return f"{self.by.words()} × ({self.of.words()})"
 
 
 class Component(Part):
@@ -342,6 +487,18 @@ class Component(Part):
         if "source" in inner or "because" in inner:
             return value
         return {**value, "from": {**inner, "because": value["because"]}}
+
+
+DISAGREE = 2.0
+"""Standard deviations of their difference beyond which two parts of a mixture contradict each other."""
+SPREAD_BLOCKS = 16
+
+
+def _spread(claim: Claim, posteriors: Mapping[str, Posterior]) -> tuple[float, float]:
+    """Mean and SD of a claim from 2048 draws of its own."""
+    blocks = (Draws(Streams(0, block), posteriors) for block in range(SPREAD_BLOCKS))
+    drawn = np.concatenate([claim.draw("spread", draws) for draws in blocks])
+    return float(drawn.mean()), float(drawn.std())
 
 
 class Mixture(Claim):
@@ -384,6 +541,18 @@ class Mixture(Claim):
     def words(self) -> str:
         """Say the claim in words."""
         return " + ".join(f"{part.weight:.0%} {part.from_.words()}" for part in self.parts)
+
+    def disagreements(self, posteriors: Mapping[str, Posterior]) -> list[str]:
+        """Say which two parts lie more than 2 of their joint standard deviations apart."""
+        spreads = [_spread(part.from_, posteriors) for part in self.parts]
+        found = []
+        for i, j in combinations(range(len(self.parts)), 2):
+            (mean, sd), (other, other_sd) = spreads[i], spreads[j]
+            z = abs(mean - other) / max(float(np.hypot(sd, other_sd)), 1e-12)
+            if z > DISAGREE and mean != other:
+                one, two = (f"{self.parts[k].from_.words()} ({spreads[k][0]:.2g})" for k in (i, j))
+                found.append(f"{one} and {two} lie {min(z, 99):.1f} standard deviations apart")
+        return found
 
 
 class Borrowed(Mixture):

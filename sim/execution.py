@@ -105,13 +105,21 @@ class Plan:
 
 
 @lru_cache(maxsize=8)
-def _posterior(name: str, file: str) -> Posterior:
+def _posterior(name: str, file: str, stamp: tuple[int, int]) -> Posterior:
     return Posterior.read(name, Path(file))
+
+
+def _stamp(file: str) -> tuple[int, int]:
+    """Time and size of a file: a fit made again at the same place is read again."""
+    found = os.stat(file)
+    return found.st_mtime_ns, found.st_size
 
 
 def draws_of(seed: int, block: int, posteriors: PosteriorFiles) -> Draws:
     """Give a block its streams and posteriors; a worker reads each file once."""
-    return Draws(Streams(seed, block), {name: _posterior(name, file) for name, file in posteriors})
+    return Draws(
+        Streams(seed, block), {name: _posterior(name, file, _stamp(file)) for name, file in posteriors}
+    )
 
 
 def compute_block(job: Job) -> BlockTables:
@@ -311,7 +319,7 @@ def run(study: Study, plan: Plan | None = None, out: Path | None = None) -> Resu
     failed = write_tables(folder, study, replicates)
     write_patients(folder, study, posteriors)
     write_sources(folder, study, plan.posteriors)
-    write_assumptions(folder, study)
+    write_assumptions(folder, study, posteriors)
     facts = {
         "digest": digest,
         "counted": counted_digest(study),

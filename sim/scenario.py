@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -76,21 +76,22 @@ class Sceptical(Evaluation):
     """Claims at their means, every treatment's effect multiplied by ``factor``."""
 
     kind: Literal["sceptical"] = "sceptical"
-    factor: Annotated[float, Field(ge=0, le=1)]
-    because: str
+    factor: Share
 
     def reader(self, draws: Draws) -> Read:
         """Take each claim's mean, effects shrunk towards placebo."""
+        shrunk = self.factor.mean(draws.posteriors)
 
         def read(name: str, claim: Claim) -> Floats:
-            factor = self.factor if name.endswith(".effect.plateau") else 1.0
+            factor = shrunk if name.endswith(".effect.plateau") else 1.0
             return np.full(BLOCK_SIZE, factor * claim.mean(draws.posteriors))
 
         return read
 
     def words(self) -> str:
         """Say it in words."""
-        return f"claims at their means, effects against placebo times {self.factor:g} ({self.because})"
+        factor = f"{self.factor.words()}, because {self.factor.because}" if self.factor.because else ""
+        return f"claims at their means, effects against placebo times {factor or self.factor.words()}"
 
 
 class Course(Part):

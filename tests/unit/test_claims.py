@@ -42,6 +42,10 @@ def made_posterior() -> Posterior:
         "response_half_weeks": rng.lognormal(0.7, 0.1, size),
         "effect_half_weeks": rng.lognormal(0.3, 0.1, (size, 1)),
         "persistence_half_weeks": rng.lognormal(1, 0.1, (size, 1)),
+        "rates": np.array(["hazard_stop", "share_better"]),
+        "rate_new": rng.uniform(size=(size, 2, 2)),
+        "rate_class": rng.uniform(size=(size, 1, 2)),
+        "rate_study": rng.uniform(size=(size, 1, 2)),
     }
     return Posterior("made", MappingProxyType(arrays))
 
@@ -102,12 +106,17 @@ def test_claims_on_one_synthesis_share_their_joint_draw():
         ({"parameter": "response"}, "response_new", None),
         ({"parameter": "effect_half_weeks", "class": "pills"}, "effect_half_weeks", 0),
         ({"parameter": "persistence_half_weeks", "class": "pills"}, "persistence_half_weeks", 0),
+        ({"parameter": "hazard_stop", "treatment": "placebo"}, "rate_new", (1, 0)),
+        ({"parameter": "share_better", "class": "pills"}, "rate_class", (0, 1)),
+        ({"parameter": "hazard_stop", "treatment": "drug", "study": "one2020"}, "rate_study", (0, 0)),
     ],
 )
 def test_a_posterior_claim_reads_the_quantity_it_names(tree, array, column):
     posterior = made_posterior()
     one = claim(synthesis="made", **tree)
-    expected = posterior.arrays[array] if column is None else posterior.arrays[array][:, column]
+    expected = posterior.arrays[array]
+    if column is not None:
+        expected = expected[(slice(None), *np.atleast_1d(column))]
     assert np.array_equal(one.samples(posterior), expected)
     assert one.mean({"made": posterior}) == pytest.approx(expected.mean())
 
@@ -133,6 +142,9 @@ def test_a_posterior_claim_names_what_is_missing():
         ({"synthesis": "made"}, "names one of"),
         ({"synthesis": "made", "parameter": "baseline"}, "also needs 'study'"),
         ({"synthesis": "made", "parameter": "respnse"}, "did you mean 'response'"),
+        ({"synthesis": "made", "parameter": "hazard_stop"}, "that of a 'treatment' or of a 'class'"),
+        ({"synthesis": "made", "treatment": "drug", "robust_weight": 0.2}, "go together"),
+        ({"meta": {"class": "normMix"}, "comp": [[1], [0], [-1]], "because": "t"}, "out of range"),
     ],
 )
 def test_a_claim_without_ground_is_refused(tree, message):
@@ -150,3 +162,36 @@ def test_every_claim_of_a_study_is_found_and_round_trips(two_arm):
 
 def test_draws_have_the_size_of_a_block():
     assert claim(value=1, source="s").draw("x", Draws(Streams(1, 0), {})).shape == (BLOCK_SIZE,)
+
+
+def test_a_control_arms_prior_is_a_posterior_of_one_quantity(tmp_path):
+    """The draws of `kind: map` hold one array; what a network has is not there, and the error says so."""
+    np.savez(tmp_path / "draws.npz", digest=np.array("abc"), new_share=np.linspace(0.2, 0.4, 500))
+    posterior = Posterior.read("arm", tmp_path / "draws.npz")
+    assert posterior.size == 500
+    share = claim(synthesis="arm", parameter="new_share")
+    assert share.support() == (0.0, 1.0)
+    assert share.mean({"arm": posterior}) == pytest.approx(0.3)
+    drawn = many(share, {"arm": posterior})
+    assert 0.2 <= drawn.min() < drawn.max() <= 0.4
+    assert_mean(drawn, 0.3, detects=0.01)
+    with pytest.raises(InputError, match="holds no 'effect_new'"):
+        claim(synthesis="arm", treatment="drug").mean({"arm": posterior})
+
+
+def test_a_robust_posterior_is_its_mixture_with_the_vague_part():
+    posteriors = {"made": made_posterior()}
+    plain = claim(synthesis="made", treatment="drug")
+    vague = {"kind": "normal", "mean": 1, "sd": 0.01, "because": "t"}
+    robust = claim(synthesis="made", treatment="drug", robust_weight=0.25, vague=vague)
+    assert robust.mean(posteriors) == pytest.approx(0.75 * plain.mean(posteriors) + 0.25)
+    drawn = many(robust, posteriors)
+    is_vague = drawn > 0.5  # the posterior lies around -0.5
+    assert_share(is_vague, 0.25, detects=0.03)
+    assert np.array_equal(drawn[~is_vague], many(plain, posteriors)[~is_vague])
+    assert [path for path, _ in claims_in(robust, "x")] == ["x", "x.vague"]
+
+
+def test_rates_cannot_leave_their_range():
+    assert claim(synthesis="made", treatment="drug", parameter="hazard_stop").support() == (0, np.inf)
+    assert claim(synthesis="made", treatment="drug", parameter="share_better").support() == (0, 1)

@@ -34,7 +34,9 @@ def test_drawn_is_the_claims_own_draw_and_gives_assurance(claim):
 
 
 def test_sceptical_shrinks_effects_and_nothing_else(claim):
-    evaluation = validate({"kind": "sceptical", "factor": 0.5, "because": "test"}, Evaluation, "test")
+    evaluation = validate(
+        {"kind": "sceptical", "factor": {"assume": 0.5, "because": "test"}}, Evaluation, "test"
+    )
     assert type(evaluation) is Sceptical
     read = evaluation.reader(DRAWS)
     assert np.array_equal(read(PLATEAU, claim), np.full(BLOCK_SIZE, -0.6))
