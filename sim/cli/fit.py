@@ -11,6 +11,7 @@ from rich.console import Console
 from sim.cli.console import err, out, print_json
 from sim.cli.fit_checks import counting, plain_table, show_backtest, show_evidence_checks
 from sim.cli.prior import show_prior
+from sim.cli.rates import show_rates
 from sim.core.loading import load
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def fit(
         print_json(report)
     elif "map" in report:
         show_prior(report)
+    elif "rates" in report:
+        show_rates(report)
     else:
         _show(report)
 
@@ -70,12 +73,14 @@ def fit_with_progress(
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    """Read the effects, diagnostics and heterogeneity of a finished fit, or a control arm's prior."""
+    """Read the effects or rates, diagnostics and heterogeneity of a fit, or a control arm's prior."""
     import pandas as pd
 
     if (folder / "map.json").exists():
         return {**json.loads((folder / "map.json").read_text(encoding="utf-8")), "folder": str(folder)}
     saved = json.loads((folder / "diagnostics.json").read_text(encoding="utf-8"))
+    if (folder / "rates.csv").exists():
+        return {"rates": pd.read_csv(folder / "rates.csv").to_dict("records"), **saved, "folder": str(folder)}
     effects = pd.read_csv(folder / "effects.csv")[list(COLUMNS)].to_dict("records")
     backtest = folder / "backtest.json"
     tested = {"backtest": json.loads(backtest.read_text(encoding="utf-8"))} if backtest.exists() else {}
