@@ -9,8 +9,8 @@ import pandas as pd
 
 from sim.core.loading import dump, to_yaml
 from sim.synthesis.draws import Arrays
+from sim.synthesis.figures.rates import draw_rates
 from sim.synthesis.models.class_rates import ClassRates
-from sim.synthesis.rate_figures import draw_rates
 from sim.synthesis.rates_model import CountedNetwork, RatePriors, build_rates, lay_out, quantities
 from sim.synthesis.results import require_convergence
 from sim.synthesis.sampling import diagnose, sample

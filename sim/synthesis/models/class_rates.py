@@ -109,7 +109,9 @@ class ClassRates(Synthesis):
     turn: Turn | None = None
     classes: dict[str, RateClass]
     priors: Spreads
-    weeks: Positive = Field(12.0, description="weeks for which the tables and figures give shares of patients")
+    weeks: Positive = Field(
+        12.0, description="weeks for which the tables and figures give shares of patients"
+    )
     sampling: Sampling = Sampling()
 
     @model_validator(mode="after")

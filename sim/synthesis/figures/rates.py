@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sim.synthesis.figures import COLOUR, MEANING, _save
+from sim.synthesis.figures.style import COLOUR, MEANING, rows_down, save, words
 
 TOTAL = {"total": ("#5b8a5b", "trials that print only a total of it")}
 
@@ -26,16 +26,13 @@ def draw_rates(rates: pd.DataFrame, weeks: float, path: Path) -> None:
             axes.plot([100 * row["low"], 100 * row["high"]], [y, y], color=colour, lw=2)
             face = "white" if row["basis"] == "borrowed" else colour
             axes.plot(100 * row["mean"], y, "o", color=colour, markerfacecolor=face, ms=6)
-        axes.set_title(name.replace("_", " "), fontsize=10)
+        axes.set_title(words(name), fontsize=10)
         axes.set_xlim(left=0)
-        axes.grid(axis="x", color="#dddddd")
-        axes.set_axisbelow(True)
+        rows_down(axes, map(words, treatments))
     for axes in list(grid.flat)[len(names) :]:
         axes.set_axis_off()
-    grid[0, 0].set_yticks(range(len(treatments)), [t.replace("_", " ") for t in treatments], fontsize=9)
-    grid[0, 0].set_ylim(len(treatments) - 0.5, -0.5)
     figure.supxlabel(f"% of patients by week {weeks:g} in a new trial (95 % interval)", fontsize=10)
     for basis in dict.fromkeys(rates["basis"]):
         grid[0, 0].plot([], [], color=colours[basis], lw=3, label=meaning[basis])
     figure.legend(loc="outside upper center", ncols=2, fontsize=9, frameon=False)
-    _save(figure, path)
+    save(figure, path)
