@@ -25,7 +25,7 @@ from sim.rules.spending import UserSpending
 
 ROWS = read("adaptive")
 
-SIMULATED = "a simulated study, not a group-sequential design with an exact answer"
+SIMULATED = "a simulation: test_simulated_against_software holds ours to it"
 NOT_COMPUTED = {
     "adaptr_OC_RARoff": SIMULATED,
     "sim_rpact_SSR_IN2_alt0.6": SIMULATED,
@@ -34,7 +34,7 @@ NOT_COMPUTED = {
     "sim_rpact_multiarm3_best_mu0": SIMULATED,
     "sim_rpact_multiarm3_all_mu0": SIMULATED,
     "sim_rpact_multiarm3_all_mu1": SIMULATED,
-    "sim_R_longitudinal_MAR_eff1": SIMULATED,
+    "sim_R_longitudinal_MAR_eff1": "patients, not statistics: in tests/analyses",
 }
 """Cases that have no exact answer, with the reason."""
 

@@ -1,0 +1,1 @@
+"""Trials simulated by their sufficient statistics, where no rule needs a patient's row."""
