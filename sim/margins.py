@@ -101,6 +101,18 @@ class Margin(Part):
             value = np.rint(value / self.step) * self.step
         return np.clip(value, *self.bounds) if self.bounds else np.asarray(value)
 
+    def score(self, value: float) -> float:
+        """Standard normal score of a value: below it no value of the measure is higher (by bisection)."""
+        mean, sd, zeros = self.values()
+        if self.shape == "normal":
+            return (value - mean) / sd
+        low, high = -8.0, 8.0
+        while high - low > 1e-9:
+            middle = (low + high) / 2
+            above = float(self.quantile(np.array(middle), mean, sd, zeros)) > value
+            low, high = (low, middle) if above else (middle, high)
+        return low
+
     def _smooth(self, z: Floats, mean: float, sd: float) -> Floats:
         if self.shape == "normal":
             return np.asarray(mean + sd * z)

@@ -315,8 +315,7 @@ class Population(Part):
         if rules.age is None or self._hangs_on_pain("age"):
             return 0.0, 1.0
         margin = self.covariates["age"]
-        mean, sd, _ = margin.values()
         youngest, oldest = margin.bounds or (-np.inf, np.inf)
         low, high = rules.age.between
-        below = 0.0 if low <= youngest else float(ndtr((low - mean) / sd))
-        return below, 1.0 if high >= oldest else float(ndtr((high - mean) / sd))
+        below = 0.0 if low <= youngest else float(ndtr(margin.score(low)))
+        return below, 1.0 if high >= oldest else float(ndtr(margin.score(high)))

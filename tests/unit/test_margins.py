@@ -38,6 +38,13 @@ def test_quantiles_are_scipys(shape):
     assert mine.moments(*mine.values()) == pytest.approx((reference.mean(), reference.std()), rel=1e-3)
 
 
+@pytest.mark.parametrize("shape", SMOOTH)
+def test_the_score_of_a_value_is_scipys(shape):
+    mine, reference = SMOOTH[shape]
+    for value in (3.0, 7.0, 20.0):
+        assert mine.score(value) == pytest.approx(stats.norm.ppf(reference.cdf(value)), abs=1e-3)
+
+
 def test_a_binary_measure_has_its_share():
     female = margin("binary", 0.575)
     assert female.moments(*female.values()) == pytest.approx((0.575, np.sqrt(0.575 * 0.425)), abs=1e-4)
