@@ -133,9 +133,9 @@ def size_all(study: Study, plan: Plan, folder: Path, quiet: bool) -> None:
 
 
 def copy_synthesis(fit: Path, folder: Path) -> None:
-    """Keep the synthesis' tables and figures beside the results, without its draws."""
+    """Keep the synthesis' tables and figures beside the results, without its draws and folds."""
     for file in sorted(fit.rglob("*")):
-        if file.suffix in (".csv", ".json", ".png", ".yaml"):
+        if file.parent.name != "folds" and file.suffix in (".csv", ".json", ".png", ".yaml"):
             target = folder / file.relative_to(fit)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)

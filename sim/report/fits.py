@@ -1,7 +1,7 @@
 """What the report shows of the syntheses: effects, checks, exclusions, diagnostics and their figures."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,20 @@ PARAMETERS = {
 }
 
 
+FIGURES = {
+    "forest": "Forest plot: each treatment's effect against the reference with its 95 % interval",
+    "network": "Network: treatments as points, joined where trials compare them",
+    "trials": "Forest plot of the trials: each as reported and as the fit sees it, below the pooled effect",
+    "courses": "Mean change in pain through time under each treatment, beside the arms that report it",
+    "ranks": "Rankogram: probability of each rank by treatment, and SUCRA",
+    "check": "Pooled results that did not enter, each beside the fit at its week",
+    "funnel": "Funnel: each trial's distance from the fit against its standard error",
+    "priors": "Prior and posterior densities of the main parameters",
+    "backtest": "Probability that the other studies gave to at most what a study reported, all and by study",
+}
+"""Figures that a fit may leave, in the order in which they are shown, with what they show."""
+
+
 @dataclass(frozen=True)
 class Synthesis:
     """What the report shows of one synthesis; None where the folder does not hold it."""
@@ -32,38 +46,119 @@ class Synthesis:
     name: str
     effects: Grid | None
     heterogeneity: Grid | None
-    checks: Grid | None
     exclusions: Grid | None
     reasons: Grid | None
+    shares: Grid | None
+    coverage: Grid | None
+    folded: Mapping[str, Grid]
+    warning: str
     diagnostics: Mapping[str, str]
-    forest: Picture | None
-    network: Picture | None
+    pictures: tuple[Picture, ...]
 
 
 def gather(fit: Fit) -> Synthesis:
     """Gather what one synthesis left in the folder."""
-    name = fit.name
-    forest = "Forest plot: each treatment's effect against the reference with its 95 % interval"
     return Synthesis(
-        name=name,
+        name=fit.name,
         effects=effects(fit),
         heterogeneity=heterogeneity(fit),
-        checks=plain(fit, "check", f"Pooled results that did not enter '{name}', beside the fit"),
-        exclusions=plain(fit, "exclusions", f"Rows left out of '{name}'"),
+        exclusions=plain(fit, "exclusions", f"Rows left out of '{fit.name}'"),
         reasons=reasons(fit),
+        shares=plain(fit, "prior_share", SHARES),
+        coverage=coverage(fit),
+        folded=dict(_folded(fit)),
+        warning=_backtest_warning(fit),
         diagnostics=diagnostics(fit),
-        forest=_picture(fit, "forest", forest),
-        network=_picture(fit, "network", "Network: treatments as points, joined where trials compare them"),
+        pictures=tuple(picture for name in FIGURES if (picture := _picture(fit, name))),
     )
 
 
-def _picture(fit: Fit, name: str, words: str) -> Picture | None:
+SHARES = (
+    "Effects that rest on one or two studies: SD of the mean effect without and with the study's follow-up, "
+    "the share of precision that goes with it, and what the design prior is worth in patients per arm"
+)
+FOLDED = {
+    "check": ("Pooled results kept aside as a check", "Pooled results that did not enter, beside the fit"),
+    "verdicts": (
+        "Verdicts of a review that gives no sizes",
+        "Verdicts beside the posterior probability of a benefit, and of one of half a point or more",
+    ),
+    "frequentist": (
+        "Frequentist meta-analysis beside each effect",
+        "Differences in mean pain, points: pair by pair and over the network, beside the fit",
+    ),
+    "inconsistency": (
+        "Does direct evidence agree with indirect?",
+        "Inconsistency of the network: between designs, and each comparison split",
+    ),
+    "trials": (
+        "Every trial as reported, as the fit sees it, and pooled",
+        "Differences in mean pain within each study, points, with 95 % intervals",
+    ),
+    "backtest": (
+        "Every reported value foretold from the other studies",
+        "Reported values beside their predictions, with intervals, PIT and log score",
+    ),
+}
+"""Tables behind a line to open: that line, and the caption."""
+
+
+def _folded(fit: Fit) -> Iterator[tuple[str, Grid]]:
+    for name, (title, caption) in FOLDED.items():
+        table = plain(fit, name, caption)
+        if table:
+            yield title, table
+
+
+def _picture(fit: Fit, name: str) -> Picture | None:
     file = fit.figure(name)
     if file is None:
         return None
+    words = FIGURES[name]
     return Picture(
-        file, f"{words}. The numbers are in the table of effects.", f"{words} (synthesis '{fit.name}')."
+        file, f"{words}. The numbers are in the tables beside it.", f"{words} (synthesis '{fit.name}')."
     )
+
+
+def _backtest(fit: Fit) -> dict[str, Any]:
+    """What ``backtest.json`` holds; empty where studies were not left out."""
+    file = fit.folder / "backtest.json"
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+
+
+def coverage(fit: Fit) -> Grid | None:
+    """How often the intervals foretold from the other studies hold what a study reported."""
+    told = _backtest(fit).get("coverage", {})
+    rows: list[list[Entry | str]] = [
+        [name, *(Entry(number(row[key], 0 if key in COUNTS else 2), row[key]) for key in COVERAGE)]
+        for name, row in told.items()
+    ]
+    caption = f"Each study of '{fit.name}' foretold from the others: share of values within the interval"
+    return grid(caption, ["values", *COVERAGE.values()], rows) if rows else None
+
+
+COUNTS = ("predictions", "studies")
+COVERAGE = {
+    "predictions": "predictions",
+    "studies": "studies",
+    "50": "50 %",
+    "80": "80 %",
+    "95": "95 %",
+    "95_by_study": "95 %, each study once",
+    "log_score": "mean log score",
+}
+
+
+def _backtest_warning(fit: Fit) -> str:
+    """A sentence where the predictions are not calibrated or a fold did not converge, else nothing."""
+    told = _backtest(fit)
+    said = []
+    if told and not told["sound"]:
+        low, high = told["bounds"]
+        said.append(f"The 95 % intervals should hold {low} to {high} of the reported values, and do not.")
+    if told and told["not_converged"]:
+        said.append(f"The fit did not converge without {', '.join(told['not_converged'])}.")
+    return " ".join(said)
 
 
 def _saved(fit: Fit, part: str) -> dict[str, Any]:

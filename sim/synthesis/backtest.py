@@ -11,14 +11,17 @@ import nutpie
 import pandas as pd
 
 from sim.synthesis.base import Tell
+from sim.synthesis.course import Course
+from sim.synthesis.ends import treatment_ends, typical_end
 from sim.synthesis.figures.backtest import draw_backtest
 from sim.synthesis.folds import Fold
 from sim.synthesis.model import build_model
+from sim.synthesis.prior_share import effect_moments, share_table
 from sim.synthesis.question import NetworkQuestion
 from sim.synthesis.results import network_of
 from sim.synthesis.sampling import diagnose, draw
 
-VERSION = 1
+VERSION = 2
 """Raise it when a fold's numbers change for the same fit: folds of another version are made again."""
 FOLDS = "folds"
 LEVELS = (0.5, 0.8, 0.95)
@@ -55,9 +58,25 @@ def run_backtest(config: NetworkQuestion, folder: Path, tell: Tell) -> dict[str,
     table = pd.DataFrame([row for fold in made for row in fold["rows"]])
     report = summarise(table)
     table.to_csv(folder / "backtest.csv", index=False, float_format="%.6g")
+    _one_trial_priors(config, folder, made).to_csv(
+        folder / "prior_share.csv", index=False, float_format="%.6g"
+    )
     _write(folder / "backtest.json", report)
     draw_backtest(table, folder / "figures" / "backtest.png")
     return report
+
+
+def _one_trial_priors(config: NetworkQuestion, folder: Path, folds: list[dict[str, Any]]) -> pd.DataFrame:
+    """What single studies contribute to the design priors of the finished fit in ``folder``."""
+    with np.load(folder / "draws.npz", allow_pickle=False) as saved:
+        draws = {name: saved[name] for name in saved.files}
+    entries = config.harmonised.entries
+    course = Course(draws, config.harmonised.spread)
+    tau = json.loads((folder / "diagnostics.json").read_text(encoding="utf-8"))["heterogeneity"]["tau_effect"]
+    root = np.hypot(tau["mean"], tau["sd"])
+    whole = effect_moments(draws["effect"], root, course.treatments)
+    patient_sd = float(np.mean(course.sd(typical_end(treatment_ends(config, entries)))))
+    return share_table(entries, whole, folds, patient_sd)
 
 
 def _file(folder: Path, fold: Fold) -> Path:
@@ -88,16 +107,13 @@ def _foretell(config: NetworkQuestion, fold: Fold, compiled: Any) -> dict[str, A
     diagnostics = diagnose(posterior)
     reported = _flat(posterior, "reported")
     rows = score(fold, reported).assign(converged=diagnostics["converged"])
-    effect = _flat(posterior, "effect")
-    effects = {
-        treatment: {"mean": float(effect[:, k].mean()), "sd": float(effect[:, k].std(ddof=1))}
-        for k, treatment in enumerate(fold.network.treatments)
-    }
     return {
         "version": VERSION,
         "study": fold.study,
         "diagnostics": diagnostics,
-        "effects": effects,
+        "effects": effect_moments(
+            _flat(posterior, "effect"), _flat(posterior, "tau_effect"), fold.network.treatments
+        ),
         "rows": rows.to_dict("records"),
     }
 

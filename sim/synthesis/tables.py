@@ -18,12 +18,13 @@ def basis_of(network: Network, entries: pd.DataFrame, indirect: frozenset[str]) 
     """
     found = []
     for treatment in network.treatments:
-        studies = _studies(entries, treatment)
+        studies = studies_of(entries, treatment)
         found.append(BORROWED if not studies else INDIRECT if studies <= indirect else DIRECT)
     return tuple(found)
 
 
-def _studies(entries: pd.DataFrame, treatment: str) -> set[str]:
+def studies_of(entries: pd.DataFrame, treatment: str) -> set[str]:
+    """Studies whose follow-up names the treatment, on either side."""
     used = entries[(entries["weeks"] > 0) & _names(entries, treatment)]
     return set(used["study_id"])
 

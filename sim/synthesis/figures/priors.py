@@ -12,6 +12,8 @@ from sim.synthesis.priors import LogNormalPrior, NormalPrior
 from sim.synthesis.question import NetworkQuestion
 
 COLUMNS = 4
+SMOOTHED = 1500
+"""Draws that a posterior density is drawn from, about."""
 SHOWN = {
     "response": ("placebo response", "points"),
     "tau_response": ("response: SD between trials", "points"),
@@ -31,7 +33,8 @@ def draw_priors(config: NetworkQuestion, posterior: Any, path: Path) -> None:
         low = min(float(prior.ppf(0.005)), float(draws.min()))
         high = max(float(prior.ppf(0.98)), float(np.quantile(draws, 0.999)))
         x = np.linspace(low, high, 300)
-        axes.fill_between(x, gaussian_kde(draws)(x), color=PALE, edgecolor=DARK, lw=1.5)
+        some = draws[:: max(1, len(draws) // SMOOTHED)]
+        axes.fill_between(x, gaussian_kde(some)(x), color=PALE, edgecolor=DARK, lw=1.5)
         axes.plot(x, prior.pdf(x), color=INK, ls="--", lw=1.3)
         axes.set_title(title, fontsize=9)
         axes.set_xlabel(unit, fontsize=8)
