@@ -19,9 +19,11 @@ TREATMENTS = MappingProxyType(
      "snri": 3, "pain_reprocessing": 5}
 )  # fmt: skip
 
+RATES = ("hazard_adverse_event", "hazard_adverse_event_early", "hazard_inefficacy", "hazard_other")
+
 
 def made_draws(folder: Path) -> Path:
-    """Draws of a made-up synthesis with every treatment that the chronic scenario names."""
+    """Draws of a made-up synthesis with every effect and rate that the chronic scenario names."""
     stream, size = np.random.default_rng(1), 200
     k, c = len(TREATMENTS), len(CLASSES)
     arrays = {
@@ -35,6 +37,8 @@ def made_draws(folder: Path) -> Path:
         "response_half_weeks": stream.lognormal(0.9, 0.2, size),
         "effect_half_weeks": stream.lognormal(0.5, 0.3, (size, c)),
         "persistence_half_weeks": stream.lognormal(2, 0.5, (size, c)),
+        "rates": np.array(RATES),
+        "rate_new": stream.lognormal(-5, 0.3, (size, k, len(RATES))),
     }
     np.savez(folder / "draws.npz", **arrays)
     (folder / "sources.csv").write_text("study_id,citation,doi,url\nmade2026,Made up,,\n")
@@ -45,7 +49,11 @@ def made_draws(folder: Path) -> Path:
 def four_arms(tmp_path_factory) -> Results:
     study = Study.load(ROOT / "configs" / "studies" / "chronic_four_arms.yaml", ("replicates=128",))
     draws = made_draws(tmp_path_factory.mktemp("fit"))
-    return run(study, Plan(posteriors={"chronic": draws}), tmp_path_factory.mktemp("run"))
+    return run(
+        study,
+        Plan(posteriors=dict.fromkeys(("chronic", "discontinuation_chronic"), draws)),
+        tmp_path_factory.mktemp("run"),
+    )
 
 
 def test_the_notebook_runs_on_a_finished_run(four_arms, monkeypatch):

@@ -8,13 +8,16 @@ from scipy.integrate import solve_ivp
 
 from sim.core.errors import InputError
 from sim.core.loading import dump, load, validate
+from sim.core.streams import BLOCK_SIZE, Streams
+from sim.events import Hazards, Ratings, occur
 from sim.synthesis import Synthesis
 from sim.synthesis.hazards import Shape
 from sim.synthesis.models.class_rates import ClassRates
 from sim.synthesis.priors import LogNormalPrior, NormalPrior
 from sim.synthesis.rate_results import fitted_table, new_levels, rates_table
 from sim.synthesis.rates_model import CountedNetwork, RatePriors, build_rates, lay_out, quantities
-from tests.montecarlo import assert_mc
+from sim.treatments import Treatment
+from tests.montecarlo import assert_mc, assert_share
 
 COMPETING = Shape(turn=4.0, early=np.array([4.5, 0.0, 1.0]), together=np.ones((3, 3)))
 ALONE = Shape(turn=np.inf, early=np.ones(2), together=np.eye(2))
@@ -226,3 +229,32 @@ def test_the_digest_names_what_decides_the_fit(stopping):
     again = validate(dump(stopping), Synthesis, "again")
     other = validate(dump(stopping) | {"exclude": []}, Synthesis, "other")
     assert stopping.digest() == again.digest() != other.digest()
+
+
+def test_the_simulator_gives_back_the_shares_that_the_hazards_make(stopping):
+    """The same two pieces and competing causes on both sides; inefficacy with a flat gradient in pain."""
+    hazard, patients = np.array([0.004, 0.006, 0.009]), 4000
+    said = {"because": "for the test"}
+    tree = {
+        "label": "drug",
+        "effect": {"kind": "none"},
+        "discontinuation": {
+            "adverse_event": {
+                "early": {"assume": 4.5 * hazard[0], **said},
+                "later": {"assume": hazard[0], **said},
+            },
+            "inefficacy": {
+                "at_five": {"assume": hazard[1], **said},
+                "ratio_per_point": {"assume": 1, **said},
+                "from_week": {"assume": 4, **said},
+            },
+        },
+        "withdrawal": {"assume": hazard[2], **said},
+    }
+    drug = validate(tree, Treatment, "test")
+    levels = drug.levels("drug", lambda name, claim: np.full(BLOCK_SIZE, claim.mean({})), 13.0)
+    weeks = np.array([1.0, 2, 4, 8, 13])
+    ratings = Ratings(weeks, np.full((patients, BLOCK_SIZE), 5.0), np.full((patients, BLOCK_SIZE, 5), 5.0))
+    arm = np.zeros((patients, BLOCK_SIZE), dtype=int)
+    events = occur(ratings, arm, Hazards((levels,)), Streams(11, 0))
+    assert_share(events.leave <= 13, float(stopping.shape.shares(np.log(hazard), 13.0).sum()), detects=0.01)
