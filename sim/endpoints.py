@@ -1,6 +1,7 @@
 """What is seen of a latent pain: rated with error, rounded and clipped to the scale."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -47,20 +48,118 @@ def clipped_mean(
     return low + (mean - low) * inside + (high - low) * (1 - cdf(b)) + sd * (pdf(a) - pdf(b))
 
 
-def clipped_sd(mean: Any, sd: Any, bounds: tuple[float, float]) -> Any:
-    """SD of a normal variable clipped to a scale: the SD that a trial reports.
+def clipped_variance(
+    mean: Any,
+    sd: Any,
+    bounds: tuple[float, float],
+    cdf: Callable[[Any], Any] = ndtr,
+    pdf: Callable[[Any], Any] = _density,
+) -> Any:
+    """Variance of a normal variable clipped to a scale, points².
 
     Parameters as in ``clipped_mean``; the second moment is the two-limit Tobit's (same source).
     """
     low, high = bounds
     a, b = (low - mean) / sd, (high - mean) / sd
     square = (
-        low**2 * ndtr(a)
-        + high**2 * ndtr(-b)
-        + (mean**2 + sd**2) * (ndtr(b) - ndtr(a))
-        + sd * ((mean + low) * _density(a) - (mean + high) * _density(b))
+        low**2 * cdf(a)
+        + high**2 * cdf(-b)
+        + (mean**2 + sd**2) * (cdf(b) - cdf(a))
+        + sd * ((mean + low) * pdf(a) - (mean + high) * pdf(b))
     )
-    return np.sqrt(np.maximum(square - clipped_mean(mean, sd, bounds) ** 2, 0.0))
+    return square - clipped_mean(mean, sd, bounds, cdf, pdf) ** 2
+
+
+def clipped_sd(mean: Any, sd: Any, bounds: tuple[float, float]) -> Any:
+    """SD of a normal variable clipped to a scale: the SD that a trial reports, rounding apart."""
+    return np.sqrt(np.maximum(clipped_variance(mean, sd, bounds), 0.0))
+
+
+def rounding_variance(
+    mean: Any, sd: Any, bounds: tuple[float, float], step: float, cdf: Callable[[Any], Any] = ndtr
+) -> Any:
+    """Variance that rounding to ``step`` adds to a clipped score, points².
+
+    Sheppard's step²/12 (Kendall & Stuart, The Advanced Theory of Statistics, vol. 1, chapter 3) for those
+    inside the scale; who is clipped is not rounded. Within 0.015 of the exact SD on 0 to 10 by 1 for SDs
+    from 1.
+    """
+    low, high = bounds
+    return step**2 / 12 * (cdf((high - mean) / sd) - cdf((low - mean) / sd))
+
+
+def state_share(mean: Any, sd: Any, at_most: Any, cdf: Callable[[Any], Any] = ndtr) -> Any:
+    """Share of whole-number scores at or below a limit, of a normal rating before rounding: exact."""
+    return cdf((np.floor(at_most) + 0.5 - mean) / sd)
+
+
+EVERYBODY = (-np.inf, np.inf)
+
+
+@dataclass(frozen=True)
+class PairedRatings:
+    """Ratings of one group at baseline and at a visit, before rounding: a bivariate normal.
+
+    Attributes
+    ----------
+    baseline, visit
+        Mean and SD at each, points on 0–10; any broadcastable shapes.
+    correlation
+        Between the two, with their rating errors in it: reliability × SD at baseline / SD at the visit, where
+        true pain at the visit is that at baseline and a change that does not depend on it.
+    """
+
+    baseline: tuple[Any, Any]
+    visit: tuple[Any, Any]
+    correlation: Any
+
+    def responders(
+        self,
+        reduction: float,
+        admitted: tuple[float, float] = EVERYBODY,
+        cdf: Callable[[Any], Any] = ndtr,
+        pdf: Callable[[Any], Any] = _density,
+    ) -> Any:
+        """Share whose score at the visit is at least ``reduction`` (a share) below that at baseline.
+
+        Both scores are whole numbers from 0 to 10, and who starts at 0 cannot respond: ``Responder`` on
+        ``Scale()``. The rating at baseline is integrated by Gauss–Legendre quadrature, score by score, since
+        the score to be reached jumps between them; the rating at the visit given it is normal.
+
+        Parameters
+        ----------
+        admitted
+            Limits of the unrounded rating that the entry rule lets in (``EntryRule.limits``); mean and SD
+            are those of all who present.
+        """
+        (start, spread), (mean, sd) = self.baseline, self.visit
+        keep = (admitted[0] < _RATING) & (admitted[1] > _RATING)
+        rating, weight = _RATING[keep], _WEIGHT[keep]
+        reach = np.floor((1 - reduction) * _SCORE[keep] + 1e-9) + 0.5
+        z = (rating - _nodes(start)) / _nodes(spread)
+        expected = _nodes(mean) + _nodes(self.correlation * sd) * z
+        reached = cdf((reach - expected) / _nodes(sd * (1 - self.correlation**2) ** 0.5))
+        met = (reached * (pdf(z) * weight)).sum(axis=-1) / spread
+        if admitted == EVERYBODY:
+            return met
+        return met / (cdf((admitted[1] - start) / spread) - cdf((admitted[0] - start) / spread))
+
+
+def _nodes(value: Any) -> Any:
+    """Give ``value`` a last axis for the quadrature's nodes; a number stays a number."""
+    return value[..., None] if getattr(value, "ndim", 0) else value
+
+
+NODES = 3
+"""Gauss–Legendre nodes within one score: shares within 2e-4 for SDs of 0.8 to 2.5 (tested against a fine
+sum)."""
+_EDGES = np.array([*np.arange(0.5, 11), 12.0, 14.0, 18.0])
+"""Ratings at baseline by score from 1; above 9.5 all are 10."""
+_UNIT, _UNIT_WEIGHT = np.polynomial.legendre.leggauss(NODES)
+_HALF = np.diff(_EDGES)[:, None] / 2
+_RATING = (_EDGES[:-1, None] + _HALF + _HALF * _UNIT).ravel()
+_WEIGHT = (_HALF * _UNIT_WEIGHT).ravel()
+_SCORE = np.minimum(np.rint(_RATING), 10.0)
 
 
 def latent_moments(mean: float, sd: float, bounds: tuple[float, float]) -> tuple[float, float]:

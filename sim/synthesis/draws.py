@@ -53,7 +53,18 @@ def joint_draws(posterior: Any, network: Network, labels: Labels) -> Arrays:
         "response_half_weeks": values["response_half_weeks"],
         "effect_half_weeks": values["effect_half_weeks"],
         "persistence_half_weeks": values["persistence_half_weeks"],
+        **_patients(values, rng),
     }
+
+
+def _patients(values: Arrays, rng: np.random.Generator) -> Arrays:
+    """Where SDs are estimated: of ratings at baseline (by study, (S, N), and of a new one), their growth with
+    log(1 + week), and the reliability of a rating."""
+    if "study_sd" not in values:
+        return {}
+    deviation = values["tau_sd"] * rng.standard_normal(len(values["tau_sd"]))
+    names = ("study_sd", "sd_growth", "reliability")
+    return {"sd_new": np.exp(values["sd_level"] + deviation), **{name: values[name] for name in names}}
 
 
 def _labels(network: Network, labels: Labels) -> Arrays:

@@ -45,7 +45,8 @@ class Fold:
         return np.asarray(root @ root.T)
 
     def rest(self) -> Network:
-        """The same network with the held-out rows silenced: those left have their marginal covariance.
+        """The same network with the held-out rows silenced, and the SDs and responders reported beside them:
+        those left have their marginal covariance.
 
         The held-out rows' columns and rows of ``whiten`` are zero, so each adds a constant to the likelihood;
         shapes stay, and a compiled model takes it as new data.
@@ -54,7 +55,7 @@ class Fold:
         whiten[np.ix_(self.kept, self.kept)] = np.linalg.inv(
             np.linalg.cholesky(self.covariance[np.ix_(self.kept, self.kept)])
         )
-        return replace(self.network, whiten=whiten)
+        return replace(self.network.without_spread(self.study), whiten=whiten)
 
     @cached_property
     def rows(self) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """From reported rows to one scale: 0 to 10 points, negative is better, each with its standard error."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,25 +10,35 @@ from scipy.special import ndtri, stdtrit
 from sim.core.errors import InputError
 from sim.endpoints import latent_moments
 from sim.evidence import Evidence
+from sim.synthesis.responders import as_counts
 from sim.synthesis.scales import BOUNDS, Floats, Spread, pooled_spread
 from sim.synthesis.screening import CHECK, Choices, once_each, require_known, screen_arms, screen_contrasts
 
 ENTRY = [
     "study_id", "unit", "form", "treatment", "comparator", "weeks", "value", "se", "sd", "n", "se_from",
-    "n_from", "k", "file", "row", "note",
+    "n_from", "k", "file", "row", "note", "sd_reported",
 ]  # fmt: skip
-"""Columns of an entry; ``sd`` is the latent between-patient SD of a mean (nan for changes and contrasts)."""
+"""Columns of an entry; ``sd`` is the latent between-patient SD of a mean (nan for changes and contrasts),
+``sd_reported`` the SD that its row prints (nan where it prints none)."""
 
 
 @dataclass(frozen=True)
 class Harmonised:
     """``entries``: one row an observation (``form``: mean, change, contrast); ``checks``: pooled results kept
-    aside; ``exclusions``: every pain row that is neither, with its reason."""
+    aside; ``exclusions``: every pain row that is neither, with its reason; ``counts``: responders
+    (``responders.COUNT``), where the synthesis takes them."""
 
     entries: pd.DataFrame
     checks: pd.DataFrame
     exclusions: pd.DataFrame
     spread: Spread
+    counts: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def with_responders(self, rows: pd.DataFrame) -> "Harmonised":
+        """Add screened responder rows (``responders.screen``): as counts, or as exclusions."""
+        left_out = rows.loc[rows["reason"] != "", ["study_id", "file", "row", "reason"]]
+        exclusions = pd.concat([self.exclusions, left_out]).sort_values(["file", "row"], ignore_index=True)
+        return replace(self, counts=as_counts(rows), exclusions=exclusions)
 
 
 def harmonise(tables: Evidence, choices: Choices) -> Harmonised:
@@ -101,6 +111,7 @@ def _arm_entries(rows: pd.DataFrame, spread: Spread, choices: Choices) -> pd.Dat
     made: dict[str, Any] = {"value": value, "se": se, "comparator": "", "k": 1.0}
     made["sd"] = assumed.where(rows["form"] != "change")
     given = (rows["form"] == "mean") & (kind == "sd")
+    made["sd_reported"] = printed.where(given)
     made["sd"][given] = [
         latent_moments(m, s, BOUNDS)[1] for m, s in zip(value[given], printed[given], strict=True)
     ]
@@ -124,6 +135,7 @@ def _contrast_entries(rows: pd.DataFrame, spread: Spread) -> pd.DataFrame:
         "value": value,
         "se": se,
         "sd": np.nan,
+        "sd_reported": np.nan,
         "unit": "contrasts",
         "form": "contrast",
         "n_from": "",

@@ -7,12 +7,12 @@ import numpy as np
 import pymc as pm
 import pytensor
 import pytensor.tensor as pt
+from numpy.typing import NDArray
 
-from sim.endpoints import clipped_mean
 from sim.synthesis.network import Network
+from sim.synthesis.observed import Latent, observe
 from sim.synthesis.priors import LogNormalPrior
-from sim.synthesis.question import NetworkQuestion
-from sim.synthesis.scales import BOUNDS
+from sim.synthesis.question import NetworkQuestion, Patients
 
 LOG_2 = float(np.log(2))
 ENDLESS = 520.0
@@ -22,23 +22,8 @@ ENDLESS = 520.0
 pytensor.config.blas__ldflags = ""
 
 
-def normal_cdf(z: Any) -> Any:
-    """Standard normal distribution function in PyTensor."""
-    return 0.5 * pt.erfc(-z / np.sqrt(2))
-
-
-def normal_pdf(z: Any) -> Any:
-    """Standard normal density in PyTensor."""
-    return pt.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
-
-
-def observed_mean(mean: Any, sd: Any) -> Any:
-    """Mean on the 0 to 10 scale of a latent normal: ``endpoints.clipped_mean`` in PyTensor."""
-    return clipped_mean(mean, sd, BOUNDS, cdf=normal_cdf, pdf=normal_pdf)
-
-
 def build_model(config: NetworkQuestion, network: Network) -> pm.Model:
-    """Make the PyMC model (docs/synthesis.md gives it in formulas); every location is non-centred.
+    """Make the PyMC model (docs/synthesis.md gives it in formulas); effects are non-centred.
 
     ``reported`` is what each row would read without its sampling error. The arrays of ``network.data()``
     can be exchanged after compiling: a backtest compiles once and holds out one study after another.
@@ -47,18 +32,39 @@ def build_model(config: NetworkQuestion, network: Network) -> pm.Model:
         shape = _course(config, network)
         effect = _effects(config, network)
         cells = network.cells
-        latent = shape["baseline"][cells.study] - shape["response"][cells.study] * shape["g"]
-        latent = latent + effect[cells.arm] * _presence(config, network)
-        means = observed_mean(latent, cells.sd)
-        pm.Deterministic("reported", pt.dot(network.combine, means))
-        data = {name: pm.Data(name, value) for name, value in network.data().items()}
-        pm.Normal("seen", pt.dot(data["mixing"], means), 1.0, observed=data["whitened"])
+        start = shape["baseline"][cells.study]
+        mean = (
+            start
+            - shape["response"][cells.study] * shape["g"]
+            + effect[cells.arm] * _presence(config, network)
+        )
+        sd = _spread(config.patients, network)
+        observe(network, Latent(cells.study, mean, sd["visit"], start, sd["baseline"], sd["reliability"]))
     return model
 
 
 def _log_normal(name: str, prior: LogNormalPrior, size: int | None = None) -> Any:
     z = pm.Normal(f"{name}_z", shape=size)
     return pm.Deterministic(name, prior.median * pt.exp(prior.log_sd * z))
+
+
+def _around(name: str, centre: Any, spread: Any, told: NDArray[np.bool_]) -> Any:
+    """Value of each study around ``centre``: centred where its own rows tell it, else non-centred.
+
+    Each mixes well where the other does not (Papaspiliopoulos, Roberts & Sköld 2007,
+    doi:10.1214/088342307000000014).
+    """
+    value = pt.zeros(len(told))
+    for own, where in ((True, np.flatnonzero(told)), (False, np.flatnonzero(~told))):
+        if len(where):
+            n = len(where)
+            drawn = (
+                pm.Normal(f"{name}_own", centre, spread, shape=n)
+                if own
+                else (centre + spread * pm.Normal(f"{name}_z", shape=n))
+            )
+            value = pt.set_subtensor(value[where], drawn)
+    return value
 
 
 def _course(config: NetworkQuestion, network: Network) -> dict[str, Any]:
@@ -68,9 +74,30 @@ def _course(config: NetworkQuestion, network: Network) -> dict[str, Any]:
     baseline = pm.Deterministic("study_baseline", priors.baseline.mean + priors.baseline.sd * z)
     centre = pm.Normal("response", priors.response.mean, priors.response.sd)
     tau = _log_normal("tau_response", priors.tau_response)
-    response = pm.Deterministic("study_response", centre + tau * pm.Normal("response_z", shape=n))
+    response = pm.Deterministic("study_response", _around("response", centre, tau, network.shows_course))
     half = _log_normal("response_half_weeks", priors.response_half_weeks)
     return {"baseline": baseline, "response": response, "g": 1 - pt.exp(-LOG_2 * network.cells.week / half)}
+
+
+def _spread(patients: Patients | None, network: Network) -> dict[str, Any]:
+    """SD of ratings at each cell and at baseline of its study; the fixed ones where none are estimated."""
+    cells = network.cells
+    if patients is None:
+        return {"visit": cells.sd, "baseline": cells.sd, "reliability": 1.0}
+    level = patients.sd_level.mean + patients.sd_level.sd * pm.Normal("sd_level_z")
+    pm.Deterministic("sd_level", level)
+    growth, tau = _log_normal("sd_growth", patients.sd_growth), _log_normal("tau_sd", patients.tau_sd)
+    baseline = pt.exp(_around("sd", level, tau, network.shows_sd))
+    pm.Deterministic("study_sd", baseline)
+    prior = patients.reliability
+    logit = np.log(prior.median / (1 - prior.median)) + prior.logit_sd * pm.Normal("reliability_z")
+    reliability = pm.Deterministic("reliability", pt.sigmoid(logit))
+    start = baseline[cells.study]
+    return {
+        "visit": start * pt.exp(growth * np.log1p(cells.week)),
+        "baseline": start,
+        "reliability": reliability,
+    }
 
 
 def _effects(config: NetworkQuestion, network: Network) -> Any:

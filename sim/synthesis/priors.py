@@ -24,3 +24,11 @@ class LogNormalPrior(Part):
     median: Positive
     log_sd: Positive
     because: Reason
+
+
+class SharePrior(Part):
+    """Logit-normal with this median; ``logit_sd`` is the SD of the logit."""
+
+    median: Annotated[float, Field(gt=0, lt=1)]
+    logit_sd: Positive
+    because: Reason

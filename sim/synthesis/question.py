@@ -11,7 +11,8 @@ from sim.evidence import Evidence, load_evidence
 from sim.evidence.vocabulary import TREATMENTS
 from sim.synthesis.base import Synthesis
 from sim.synthesis.harmonise import Harmonised, harmonise
-from sim.synthesis.priors import LogNormalPrior, NormalPrior, Positive, Reason
+from sim.synthesis.priors import LogNormalPrior, NormalPrior, Positive, Reason, SharePrior
+from sim.synthesis.responders import Responders
 from sim.synthesis.screening import Choices
 
 
@@ -98,6 +99,22 @@ class SdSource(Part):
     because: Reason
 
 
+class Patients(Part):
+    """How pain spreads between patients of one trial: estimated, and what it is estimated from.
+
+    Where this is stated, reported SDs (and responder counts) enter beside means: one latent rating behind
+    all. ``log sd = sd_level + sd_growth · log(1 + week) + deviation of the study``; ``reliability`` is the
+    share of the variance at baseline that is true, so that baseline and week t correlate reliability · (1 +
+    t)^−growth.
+    """
+
+    sd_level: NormalPrior
+    sd_growth: LogNormalPrior
+    tau_sd: LogNormalPrior
+    reliability: SharePrior
+    responders: Responders | None = None
+
+
 class Sampling(Part):
     """How long the chains run."""
 
@@ -123,6 +140,7 @@ class NetworkQuestion(Synthesis):
     priors: Priors
     correlation: Correlation
     sd_from: SdSource | None = None
+    patients: Patients | None = None
     sampling: Sampling = Sampling()
 
     @model_validator(mode="after")
@@ -143,7 +161,13 @@ class NetworkQuestion(Synthesis):
     @cached_property
     def harmonised(self) -> Harmonised:
         """The rows that enter, on one scale, and why the others do not."""
-        return harmonise(self.tables, self.choices())
+        found = harmonise(self.tables, self.choices())
+        if self.patients is None or self.patients.responders is None:
+            return found
+        entries = found.entries
+        by_contrast = frozenset(entries.loc[entries["form"] == "contrast", "study_id"])
+        rows = self.patients.responders.screen(self.tables, self.choices(), by_contrast)
+        return found.with_responders(rows)
 
     def choices(self) -> Choices:
         """What decides which rows enter."""

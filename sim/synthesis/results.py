@@ -1,6 +1,7 @@
 """Everything a fit leaves in its folder."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sim.synthesis.ends import treatment_ends
 from sim.synthesis.model import build_model
 from sim.synthesis.network import Network, Plan, build
 from sim.synthesis.question import NetworkQuestion
-from sim.synthesis.sampling import NAMED, diagnose, sample
+from sim.synthesis.sampling import diagnose, named, sample
 from sim.synthesis.summary import Summary
 from sim.synthesis.tables import INTERVAL, basis_of
 
@@ -23,7 +24,11 @@ HETEROGENEITY = (
     "omega",
     "response",
     "response_half_weeks",
+    "tau_sd",
+    "sd_growth",
+    "reliability",
 )
+"""What a fit says of differences between trials, where it estimates it."""
 
 
 def network_of(config: NetworkQuestion) -> Network:
@@ -31,9 +36,9 @@ def network_of(config: NetworkQuestion) -> Network:
     harmonised = config.harmonised
     ends = treatment_ends(config, harmonised.entries)
     treatments = {t: name for name, c in config.classes.items() for t in c.treatments}
-    return build(
-        harmonised.entries, Plan(treatments, config.reference, ends, config.correlation.at, harmonised.spread)
-    )
+    plan = Plan(treatments, config.reference, ends, config.correlation.at, harmonised.spread)
+    plan = replace(plan, estimate_sd=config.patients is not None)
+    return build(harmonised.entries, plan, harmonised.counts)
 
 
 def write_results(config: NetworkQuestion, folder: Path, progress: bool) -> None:
@@ -53,7 +58,7 @@ def write_results(config: NetworkQuestion, folder: Path, progress: bool) -> None
     basis = basis_of(network, config.harmonised.entries, frozenset(a.study for a in config.indirect))
     draws = joint_draws(posterior, network, Labels(config.digest(), basis, config.seed))
     _write_tables(Summary(config, network, draws, posterior), folder)
-    posterior.posterior = posterior.posterior[list(NAMED)]
+    posterior.posterior = posterior.posterior[named(posterior)]
     posterior.to_netcdf(folder / "posterior.nc", groups=["posterior", "sample_stats"], engine="h5netcdf")
     np.savez_compressed(folder / "draws.npz", allow_pickle=False, **draws)
     (folder / "config.yaml").write_text(to_yaml({"schema": 1, **dump(config)}), encoding="utf-8")
@@ -73,7 +78,11 @@ def require_convergence(diagnostics: dict[str, Any]) -> None:
 
 
 def _heterogeneity(posterior: Any) -> dict[str, dict[str, float]]:
-    data = {name: np.asarray(posterior.posterior[name]).ravel() for name in HETEROGENEITY}
+    data = {
+        name: np.asarray(posterior.posterior[name]).ravel()
+        for name in HETEROGENEITY
+        if name in named(posterior)
+    }
     return {
         name: {"mean": float(x.mean()), "sd": float(x.std(ddof=1)), **_interval(x)}
         for name, x in data.items()

@@ -14,8 +14,14 @@ MOST_RHAT, LEAST_ESS = 1.01, 400
 NAMED = (
     "response", "tau_response", "tau_effect", "omega", "response_half_weeks", "effect_half_weeks",
     "class_effect", "effect", "study_baseline", "study_response", "study_effect", "persistence_half_weeks",
+    "sd_level", "sd_growth", "tau_sd", "reliability", "study_sd",
 )  # fmt: skip
 """What is kept of the posterior; the rest are the standard-normal coordinates of the same quantities."""
+
+
+def named(posterior: Any) -> list[str]:
+    """Names of what is kept of this fit's posterior."""
+    return [name for name in NAMED if name in posterior.posterior]
 
 
 def sample(model: pm.Model, sampling: Sampling, seed: int, progress: bool) -> Any:
@@ -48,10 +54,11 @@ def draw(compiled: Any, sampling: Sampling, seed: int, progress: bool) -> Any:
 def diagnose(posterior: Any) -> dict[str, Any]:
     """Convergence of everything sampled: worst values, divergences, and the names of what failed.
 
-    What is sampled are the standard-normal coordinates (``*_z``) and the mean response; the scales and
-    half-lives, monotone functions of one coordinate each, share its ranks and so its diagnostics.
+    What is sampled are standard-normal coordinates (``*_z``), centred ones (``*_own``) and the mean
+    response; the scales and half-lives, monotone functions of one coordinate each, share its ranks and so
+    its diagnostics.
     """
-    names = [n for n in posterior.posterior.data_vars if n == "response" or n.endswith("_z")]
+    names = [n for n in posterior.posterior.data_vars if n == "response" or n.endswith(("_z", "_own"))]
     table = az.summary(posterior, var_names=names, kind="diagnostics", round_to="none")
     failed = table[(table["r_hat"] > MOST_RHAT) | (table["ess_bulk"] < LEAST_ESS)]
     divergences = int(posterior.sample_stats["diverging"].sum())

@@ -71,8 +71,9 @@ def require_known(tables: Evidence, choices: Choices) -> None:
 
 def screen_arms(tables: Evidence, choices: Choices) -> pd.DataFrame:
     """Pain rows of arms with ``reason`` ("" = may enter), values still on the source's scale."""
-    rows = _join_arms(tables)
-    return _with_reason(rows, _arm_rules(rows, choices))
+    rows = join_arms(tables, ("pain",))
+    rows["form"] = np.where(rows["statistic"].isin(CHANGES), "change", "mean")
+    return with_reason(rows, _mean_rules(rows, choices))
 
 
 def screen_contrasts(tables: Evidence, choices: Choices) -> pd.DataFrame:
@@ -85,7 +86,7 @@ def screen_contrasts(tables: Evidence, choices: Choices) -> pd.DataFrame:
         for s, note, w in zip(rows["study_id"], rows["note"], rows["weeks"], strict=True)
     ]
     rows = _ranged(rows)
-    return _with_reason(rows, _contrast_rules(rows, choices))
+    return with_reason(rows, _contrast_rules(rows, choices))
 
 
 def once_each(
@@ -131,7 +132,8 @@ def _redundant(kept: pd.DataFrame, index: pd.Index) -> pd.Series:
     return pd.Series(index.isin(known), index=index)
 
 
-def _with_reason(frame: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+def with_reason(frame: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    """Add ``reason``: what the first rule that a row breaks says, "" where it breaks none."""
     reason = pd.Series("", index=frame.index)
     for wrong, why in rules:
         texts = why if isinstance(why, pd.Series) else pd.Series(why, index=frame.index)
@@ -139,16 +141,16 @@ def _with_reason(frame: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     return frame.assign(reason=reason)
 
 
-def _join_arms(tables: Evidence) -> pd.DataFrame:
+def join_arms(tables: Evidence, outcomes: tuple[str, ...]) -> pd.DataFrame:
+    """Rows of these outcomes with their arm and study, ``unit`` (the arm, or all of them) and patients."""
     studies = tables.studies[["study_id", "stage", "n_randomised"]].rename(
         columns={"n_randomised": "n_study"}
     )
     arms = tables.arms[["study_id", "arm_id", "treatment", "n_randomised", "n_analysed", "note"]]
     arms = arms.rename(columns={"note": "arm_note"})
     arms["arms"] = arms.groupby("study_id")["arm_id"].transform("size")
-    rows = tables.outcomes[tables.outcomes["outcome"] == "pain"].reset_index(drop=True)
+    rows = tables.outcomes[tables.outcomes["outcome"].isin(outcomes)].reset_index(drop=True)
     rows = _ranged(rows.merge(studies, on="study_id").merge(arms, on=["study_id", "arm_id"]))
-    rows["form"] = np.where(rows["statistic"].isin(CHANGES), "change", "mean")
     shared = rows["note"].str.contains("POOLED|OVERALL") & (rows["weeks"] == 0)
     rows["unit"] = rows["arm_id"].mask(shared, "all arms")
     split = rows["n_study"] / rows["arms"]
@@ -156,7 +158,8 @@ def _join_arms(tables: Evidence) -> pd.DataFrame:
     rows["n_from"] = np.where(
         rows[["n", "n_analysed", "n_randomised"]].notna().any(axis=1), "", "equal split of N"
     )
-    return rows.assign(n=own.mask(shared, rows["n_study"].fillna(rows["n"])))
+    denominator = rows["n"]
+    return rows.assign(n=own.mask(shared, rows["n_study"].fillna(rows["n"])), denominator=denominator)
 
 
 def _ranged(rows: pd.DataFrame) -> pd.DataFrame:
@@ -175,14 +178,16 @@ def _stage(population: str, stage: str) -> str:
     return next((word for word in words if word in STAGES), stage)
 
 
-def _shared_rules(rows: pd.DataFrame, choices: Choices) -> Rules:
+def shared_rules(rows: pd.DataFrame, choices: Choices) -> Rules:
+    """Rules of every row, whatever it reports."""
     admitted = rows["study_id"].isin(choices.admitted)
     yield (rows["stage"] != choices.stage) & ~admitted, "stage: " + rows["stage"]
     yield ~rows["provenance"].isin(choices.provenance), "provenance: " + rows["provenance"]
 
 
-def _arm_rules(rows: pd.DataFrame, choices: Choices) -> Rules:
-    yield from _shared_rules(rows, choices)
+def arm_rules(rows: pd.DataFrame, choices: Choices) -> Rules:
+    """Rules of every row of an arm: whose it is, whatever it reports."""
+    yield from shared_rules(rows, choices)
     omission = pd.Series(
         [choices.omission(s, a) for s, a in zip(rows["study_id"], rows["arm_id"], strict=True)],
         index=rows.index,
@@ -190,8 +195,12 @@ def _arm_rules(rows: pd.DataFrame, choices: Choices) -> Rules:
     yield omission != "", omission
     yield rows["arm_note"].str.contains("pseudo-arm"), "a cohort, not a randomised arm"
     yield rows["arms"] < 2, "one arm: no randomised comparison"
-    yield ~rows["statistic"].isin(["mean", *CHANGES]), "statistic: " + rows["statistic"]
     yield ~rows["treatment"].isin(list(choices.treatments)), "no class for treatment: " + rows["treatment"]
+
+
+def _mean_rules(rows: pd.DataFrame, choices: Choices) -> Rules:
+    yield from arm_rules(rows, choices)
+    yield ~rows["statistic"].isin(["mean", *CHANGES]), "statistic: " + rows["statistic"]
     yield ~rows["scale_known"], "no pain scale of known range: " + rows["scale"]
     yield rows["weeks"].isna(), "no week"
     bare = ~rows["dispersion"].isin(["se", "ci95"]) & rows["n"].isna()
@@ -200,7 +209,7 @@ def _arm_rules(rows: pd.DataFrame, choices: Choices) -> Rules:
 
 def _contrast_rules(rows: pd.DataFrame, choices: Choices) -> Rules:
     yield rows["role"] == "context", "role: context"
-    yield from _shared_rules(rows, choices)
+    yield from shared_rules(rows, choices)
     omission = pd.Series([choices.omission(s, None) for s in rows["study_id"]], index=rows.index)
     yield omission != "", omission
     yield rows["favours_when"] == "", "not known which sign favours the treatment"

@@ -81,6 +81,7 @@ class Summary:
             "effects": effects_table(self.draws, self.entries),
             "entries": self.entries,
             "exclusions": harmonised.exclusions,
+            **({"counts": harmonised.counts} if len(harmonised.counts) else {}),
             "check": check_table(self.course, harmonised.checks, ends, self.usual),
             "verdicts": verdict_table(self.draws, verdicts),
             "trials": trial_table(self.reported, self.network, self.course, self._fitted()),

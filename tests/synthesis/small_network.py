@@ -91,7 +91,7 @@ def rows(study: int, arms: list[str], weeks: list[float], n: int = 200) -> pd.Da
     )
     return table.assign(
         form="mean", treatment=table["unit"], comparator="", value=np.nan, se=2 / np.sqrt(n), sd=2.0,
-        n=float(n), se_from="sd", n_from="", k=1.0, file="f", row=0, note="",
+        n=float(n), se_from="sd", n_from="", k=1.0, file="f", row=0, note="", sd_reported=np.nan,
     )[ENTRY]  # fmt: skip
 
 

@@ -1,25 +1,18 @@
 """The PyMC model against slow plain twins, and a fit that finds a known truth."""
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytensor
-import pytensor.tensor as pt
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as some
 from scipy.stats import multivariate_normal
 
 from sim.core.errors import RunError
-from sim.endpoints import clipped_mean
 from sim.synthesis.draws import Labels, joint_draws
-from sim.synthesis.model import build_model, observed_mean
+from sim.synthesis.model import build_model
 from sim.synthesis.network import Network, covariance
 from sim.synthesis.results import require_convergence
 from sim.synthesis.sampling import diagnose, sample
-from sim.synthesis.scales import BOUNDS
 from tests.synthesis.small_network import Truth, latent, network, plan, question, rows, seen
 
 TRUTH = Truth(
@@ -35,18 +28,6 @@ TRUTH = Truth(
 ARMS = [["placebo", "nsaid"]] * 2 + [["placebo", "exercise"]] * 2 + [["placebo", "nsaid", "exercise"]]
 TRIALS = len(ARMS)
 WEEKS = [0.0, 2.0, 6.0, 12.0, 24.0]
-
-
-@cache
-def pytensor_mean() -> Any:
-    mean, sd = pt.dscalars("mean", "sd")
-    return pytensor.function([mean, sd], observed_mean(mean, sd), mode="FAST_COMPILE")
-
-
-@given(mean=some.floats(-5, 15), sd=some.floats(0.1, 6))
-@settings(max_examples=60, deadline=None)
-def test_numpy_and_pytensor_see_the_same_mean(mean: float, sd: float) -> None:
-    assert float(pytensor_mean()(mean, sd)) == pytest.approx(clipped_mean(mean, sd, BOUNDS), abs=1e-10)
 
 
 def observed(seed: int | None) -> pd.DataFrame:
@@ -78,7 +59,7 @@ def at_truth(model: Any, made: Network) -> dict[str, Any]:
     point |= {
         "baseline_z": np.array(TRUTH.study_baseline) - 6.0,
         "response": 1.5,
-        "response_z": (np.array(TRUTH.study_response) - 1.5) / 0.3,
+        "response_own": np.array(TRUTH.study_response),
         "class_z": by_class,
         "treatment_z": np.zeros(len(made.treatments) - 1),
         "arm_z": np.zeros(int((made.arm_treatment != made.reference).sum())),

@@ -7,7 +7,7 @@ from sim.core.loading import digest as digest_of
 from sim.synthesis.base import Tell
 from sim.synthesis.question import NetworkQuestion
 
-MODEL_VERSION = 3
+MODEL_VERSION = 4
 """Part of the digest: raise it when the model, not the configuration, changes the numbers."""
 
 
@@ -22,7 +22,7 @@ class LongitudinalNma(NetworkQuestion):
 
     def digest(self) -> str:
         """Digest of the configuration, the rows used and the model's version."""
-        frames = (self.harmonised.entries, self.harmonised.checks)
+        frames = (self.harmonised.entries, self.harmonised.checks, self.harmonised.counts)
         return digest_of(self, [frame.astype(str).to_dict("records") for frame in frames], MODEL_VERSION)
 
     def write(self, folder: Path, progress: bool = False) -> None:
