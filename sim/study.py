@@ -17,6 +17,7 @@ from sim.claims import Posterior, claims_in
 from sim.core.errors import InputError
 from sim.core.parts import Part, suggest, wrong
 from sim.core.streams import BLOCK_SIZE
+from sim.population import Population
 from sim.protocol import Protocol
 from sim.scenario import Scenario
 
@@ -149,10 +150,14 @@ class Study(Part):
         if any(other != first for other in others):
             raise InputError(f"{where}: the protocols differ in their entry rules or in how pain is rated")
         scenarios = dict(self.scenarios)
+        fits: list[tuple[Population, Population]] = []
         for name, scenario in asked.items():
-            file = folder / str(scenario.population.calibrate_to)
-            targets = read_targets(file, scenario.population)
-            fitted = Calibration(scenario.population, *first).fit(targets)
+            population = scenario.population
+            fitted = next((after for before, after in fits if before == population), None)
+            if fitted is None:
+                targets = read_targets(folder / str(population.calibrate_to), population)
+                fitted = Calibration(population, *first).fit(targets)
+                fits.append((population, fitted))
             scenarios[name] = scenario.model_copy(update={"population": fitted})
         return self.model_copy(update={"scenarios": scenarios})
 

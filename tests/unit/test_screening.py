@@ -165,6 +165,17 @@ def test_an_earlier_rating_lets_baselines_below_the_rule(clinic):
     assert np.rint(earlier.rating).min() <= 2
 
 
+def test_the_error_of_a_mean_of_days_passes_through_one_day_and_a_week():
+    def error(days: int | None, earlier: bool = True) -> float:
+        rule = EntryRule(at_least=4, occasion="both", days=days)
+        return float(levels().error_of(rule, earlier)[0])
+
+    assert error(1) == pytest.approx(0.9)
+    assert error(7) == pytest.approx(0.5)
+    assert error(3) ** 2 == pytest.approx(0.5**2 + (0.9**2 - 0.5**2) * (1 / 3 - 1 / 7) / (6 / 7))
+    assert error(None) == error(7, earlier=False) == 0.9
+
+
 def test_screen_failure_by_rule_is_the_share_outside_it(clinic):
     who = rules({"at_least": 4}, age={"between": [40, 60]}, covariates={"mood": {"at_most": 0.3}})
     shares = {name: [] for name in ("pain", "age", "mood", "any")}
