@@ -22,8 +22,8 @@ from sim.rules.bayes_characteristics import (
     rate_table,
 )
 from sim.rules.bayes_decision import Criteria, difference_below
-from sim.rules.calibration import calibrate
 from sim.rules.predictive_probability import of_mean, of_rate, of_two_rates
+from sim.rules.threshold import calibrate
 from tests.montecarlo import assert_mean, assert_share
 
 ROBUST = BetaMixture.of((0.7, 12, 28), (0.3, 1, 1))

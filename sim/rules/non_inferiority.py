@@ -1,0 +1,34 @@
+"""Non-inferiority against a margin."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sim.analyses.base import Estimate
+from sim.rules.base import Rule
+
+
+class NonInferiority(Rule):
+    """Success when the arm is shown to be worse than the control by less than ``margin``.
+
+    ICH E9, section 3.3.2: the one-sided p-value against a loss of ``margin`` or more, in the unit of the
+    estimand's summary, is at or below ``alpha``, so that the limit of the confidence interval of level
+    1 − 2·alpha lies on the good side of the margin.
+    """
+
+    kind: Literal["non_inferiority"] = "non_inferiority"
+    margin: Annotated[
+        float, Field(gt=0, description="largest loss that is acceptable, in the summary's unit")
+    ]
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.025
+
+    def success(self, estimate: Estimate, better: str) -> NDArray[np.bool_]:
+        """Compare the p-value against a loss of the margin with ``alpha``."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(estimate.one_sided_p(better, -self.margin) <= self.alpha)
+
+    def words(self) -> str:
+        """Say the rule in words."""
+        return f"non-inferiority by a margin of {self.margin:g} at one-sided {self.alpha:g}"
