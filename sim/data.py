@@ -1,15 +1,29 @@
 """What the sponsor sees: scores at visits, with what is missing missing."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.events import Events
+from sim.endpoints import PAIN
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores on one instrument, (patient, replicate) at baseline and (patient, replicate, visit) after."""
+
+    baseline: Floats
+    visits: Floats
+
+    def one(self, replicate: int) -> "Scores":
+        """Return those of a single trial, with a replicate axis of length 1."""
+        r = slice(replicate, replicate + 1)
+        return Scores(self.baseline[:, r], self.visits[:, r])
 
 
 @dataclass(frozen=True)
@@ -21,15 +35,22 @@ class TrialData:
     arm
         Position of the arm in the protocol, (patient, replicate).
     baseline
-        Baseline score, (patient, replicate), points.
+        Baseline pain score, (patient, replicate), points.
     score
-        Score at each follow-up visit, (patient, replicate, visit), points; nan is missing.
+        Pain score at each follow-up visit, (patient, replicate, visit), points; nan is missing.
     weeks
         Follow-up visits, (visit,), weeks since randomisation.
     stopped
         Week in which treatment was discontinued or the study left, (patient, replicate); inf is never.
     sizes
         Sample sizes at which the data are analysed: each is a cut of the first patients.
+    others
+        Scores on the other instruments of the protocol, by measure.
+    rescued
+        Whether rescue medication was taken before each visit, (patient, replicate, visit); None: nobody.
+    therapist
+        Number of each patient's therapist, (patient, replicate); a patient without one has a number of their
+        own; None: no arm has therapists.
     """
 
     arm: Ints
@@ -38,10 +59,17 @@ class TrialData:
     weeks: Floats
     stopped: Floats
     sizes: tuple[int, ...]
+    others: Mapping[str, Scores] = field(default_factory=dict)
+    rescued: Mask | None = None
+    therapist: Ints | None = None
 
     def visit(self, week: float) -> int:
         """Position of the follow-up visit at ``week``."""
         return int(np.flatnonzero(self.weeks == week)[0])
+
+    def of(self, instrument: str) -> Scores:
+        """Scores on one instrument."""
+        return Scores(self.baseline, self.score) if instrument == PAIN else self.others[instrument]
 
     def totals(self, values: Floats) -> Floats:
         """Sum over the first patients up to each size, (size, replicate), of values (patient, replicate)."""
@@ -60,21 +88,26 @@ class TrialData:
             baseline=self.baseline[:, r],
             score=self.score[:, r],
             stopped=self.stopped[:, r],
+            others={name: scores.one(replicate) for name, scores in self.others.items()},
+            rescued=None if self.rescued is None else self.rescued[:, r],
+            therapist=None if self.therapist is None else self.therapist[:, r],
         )
 
 
-def hide(score: Floats, weeks: Floats, events: Events, missed: Sequence[NDArray[np.bool_]] = ()) -> Floats:
+def hide(scores: Floats, weeks: Floats, leave: Floats, missed: Mask | None = None) -> Floats:
     """Make missing what was not measured: visits after leaving, and single visits missed; in place.
 
     Parameters
     ----------
-    score
+    scores
         (patient, replicate, visit).
+    leave
+        Week in which each patient left the study, (patient, replicate).
     missed
-        At most one mask of the same shape.
+        Of the shape of ``scores``.
     """
     for visit, week in enumerate(weeks):
-        np.copyto(score[:, :, visit], np.nan, where=events.leave < week)
-    for mask in missed:
-        score[mask] = np.nan
-    return score
+        np.copyto(scores[:, :, visit], np.nan, where=leave < week)
+    if missed is not None:
+        scores[missed] = np.nan
+    return scores

@@ -1,8 +1,8 @@
 """What is seen of a latent pain: rated with error, rounded and clipped to the scale."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from scipy.special import ndtr
 
 from sim.core.parts import Family, Part, wrong
+from sim.measures import measure
 
 Floats = NDArray[np.float64]
 
@@ -193,12 +194,16 @@ class Scale(Part):
         return self
 
     def score(self, latent: Floats) -> Floats:
-        """Round to the nearest step and clip to the scale; overwrites ``latent``, any shape."""
+        """Round to the nearest step from ``low`` and clip to the scale; overwrites ``latent``, any shape."""
+        if self.low:
+            latent -= self.low
         if self.step != 1.0:
             latent /= self.step
         np.rint(latent, out=latent)
         if self.step != 1.0:
             latent *= self.step
+        if self.low:
+            latent += self.low
         return np.clip(latent, self.low, self.high, out=latent)
 
     def mean(self, mean: Floats, sd: Floats) -> Floats:
@@ -212,10 +217,22 @@ class Scale(Part):
         return np.asarray(self.low + self.step * tails.sum(axis=-1), dtype=np.float64)
 
 
-class Endpoint(Family):
-    """A variable of the trial, computed from a patient's baseline and visit score."""
+PAIN = "pain"
+"""The trial's own pain rating among the instruments; others are named by their row of measures.csv."""
 
+Outcome = Literal["continuous", "binary", "time"]
+
+
+class Endpoint(Family):
+    """A variable of the trial, computed from a patient's baseline and visit scores on one instrument."""
+
+    outcome: ClassVar[Outcome]
     better: Literal["lower", "higher"]
+
+    @property
+    def instrument(self) -> str:
+        """The instrument that the variable is computed from."""
+        return PAIN
 
     def value(self, baseline: Floats, score: Floats) -> Floats:
         """Value at one visit, shape (patient, replicate); nan where the score is missing."""
@@ -227,11 +244,12 @@ class Endpoint(Family):
 
 
 class Score(Endpoint):
-    """The score itself, of one rating or of the mean of a week's daily ratings.
+    """The pain score itself, of one rating or of the mean of a week's daily ratings.
 
     A seven-day mean has a smaller error and a finer step (measures: NRS, NRS_7d_mean).
     """
 
+    outcome: ClassVar[Outcome] = "continuous"
     kind: Literal["score"] = "score"
     days: Literal[1, 7] = 1
     scale: Scale = Scale()
@@ -247,35 +265,176 @@ class Score(Endpoint):
         return f"pain intensity {self.scale.low:g}–{self.scale.high:g} ({how})"
 
 
-class Responder(Endpoint):
-    """Improvement from the patient's own baseline by at least a share of it (Dworkin et al. 2008,
-    doi:10.1016/j.jpain.2007.09.005)."""
+class MeasureScore(Endpoint):
+    """The score on another instrument, by its row of ``sim/measures.csv``: range, step and direction.
 
-    kind: Literal["responder"] = "responder"
-    reduction: float = Field(gt=0, le=1, description="share of the baseline score")
-    better: Literal["lower", "higher"] = "higher"
+    What nature does to it is said by the scenario (``other_outcomes``).
+    """
+
+    outcome: ClassVar[Outcome] = "continuous"
+    kind: Literal["measure"] = "measure"
+    measure: str
+    better: Literal["lower", "higher"] = "lower"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _directed_as_its_row(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and "better" not in value and "measure" in value:
+            return {**value, "better": measure(str(value["measure"])).better}
+        return value
+
+    @property
+    def instrument(self) -> str:
+        """The measure's name."""
+        return self.measure
+
+    @property
+    def scale(self) -> Scale:
+        """Range and step of the measure."""
+        row = measure(self.measure)
+        return Scale(low=row.low, high=row.high, step=row.step)
 
     def value(self, baseline: Floats, score: Floats) -> Floats:
-        """Return 1 for a responder, 0 for none; a baseline of 0 cannot improve and is no response."""
-        reached = (score <= (1 - self.reduction) * baseline + 1e-9) & (baseline > 0)
+        """Return the score."""
+        return score
+
+    def words(self) -> str:
+        """Say the endpoint in words."""
+        row = measure(self.measure)
+        return f"{row.construct} ({row.full_name}, {row.low:g} to {row.high:g}, {row.better} is better)"
+
+
+class Derived(Endpoint):
+    """A variable derived from the scores on pain or on another instrument."""
+
+    of: str = Field(PAIN, description="'pain', or a measure of measures.csv")
+
+    @model_validator(mode="after")
+    def _of_a_known_instrument(self) -> Self:
+        if self.of != PAIN:
+            measure(self.of)
+        return self
+
+    @property
+    def instrument(self) -> str:
+        """The instrument that it is derived from."""
+        return self.of
+
+    @property
+    def sign(self) -> float:
+        """1 where lower scores are better, −1 where higher ones are."""
+        return 1.0 if self.of == PAIN or measure(self.of).better == "lower" else -1.0
+
+
+class Responder(Derived):
+    """Improvement from the patient's own baseline by a share of it, or by so many points.
+
+    Shares of 30 and 50 %: Dworkin et al. 2008, doi:10.1016/j.jpain.2007.09.005. Points that matter to
+    patients: Ostelo et al. 2008, doi:10.1097/BRS.0b013e31815e3a10.
+    """
+
+    outcome: ClassVar[Outcome] = "binary"
+    kind: Literal["responder"] = "responder"
+    reduction: float | None = Field(None, gt=0, le=1, description="share of the baseline score")
+    points: float | None = Field(None, gt=0, description="points of the instrument")
+    better: Literal["lower", "higher"] = "higher"
+
+    @model_validator(mode="after")
+    def _by_share_or_points(self) -> Self:
+        if (self.reduction is None) == (self.points is None):
+            raise wrong("a responder is defined by one of 'reduction' (share of baseline) and 'points'")
+        return self
+
+    def value(self, baseline: Floats, score: Floats) -> Floats:
+        """Return 1 for a responder, 0 for none; a share of a baseline of 0 is no response."""
+        gain = self.sign * (baseline - score)
+        if self.points is not None:
+            reached = gain >= self.points - 1e-9
+        else:
+            reached = (gain >= float(self.reduction or 0) * baseline - 1e-9) & (baseline > 0)
         return np.where(np.isnan(score), np.nan, reached)
 
     def words(self) -> str:
         """Say the endpoint in words."""
-        return f"pain at least {self.reduction:.0%} below baseline"
+        by = f"{self.points:g} points" if self.points is not None else f"{self.reduction:.0%}"
+        return f"{self.of} at least {by} {'below' if self.sign > 0 else 'above'} baseline"
 
 
-class State(Endpoint):
-    """A score at or below a limit: free or nearly free of pain."""
+class State(Derived):
+    """A score at or beyond a limit: free or nearly free of pain, little disability.
 
+    Recovery as pain of 0 or 1: Ashar et al. 2022, doi:10.1001/jamapsychiatry.2021.2669; as an RMDQ of 2 or
+    less: Kamper et al. 2010, doi:10.1007/s00586-010-1366-1.
+    """
+
+    outcome: ClassVar[Outcome] = "binary"
     kind: Literal["state"] = "state"
-    at_most: float
+    at_most: float | None = None
+    at_least: float | None = Field(None, description="for an instrument on which higher is better")
     better: Literal["lower", "higher"] = "higher"
 
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        if (self.at_most is None) == (self.at_least is None):
+            raise wrong("a state has one limit: 'at_most' or 'at_least'")
+        return self
+
     def value(self, baseline: Floats, score: Floats) -> Floats:
-        """Return 1 where the score is at or below the limit, else 0."""
-        return np.where(np.isnan(score), np.nan, score <= self.at_most + 1e-9)
+        """Return 1 where the score is at or beyond the limit, else 0."""
+        if self.at_most is not None:
+            reached = score <= self.at_most + 1e-9
+        else:
+            reached = score >= float(self.at_least or 0) - 1e-9
+        return np.where(np.isnan(score), np.nan, reached)
 
     def words(self) -> str:
         """Say the endpoint in words."""
-        return f"pain score {self.at_most:g} or less"
+        limit = f"{self.at_most:g} or less" if self.at_most is not None else f"{self.at_least:g} or more"
+        return f"{self.of} score {limit}"
+
+
+class TimeToResponse(Derived):
+    """Weeks until a response that lasts: reached at a visit and kept at the following ones.
+
+    The week is that of the first of ``visits`` consecutive visits with the response. A patient without
+    one is censored at the last visit seen. Days in a row define recovery in the PACE trial (Williams et
+    al. 2014, doi:10.1016/S0140-6736(14)60805-9).
+    """
+
+    outcome: ClassVar[Outcome] = "time"
+    kind: Literal["time_to_response"] = "time_to_response"
+    reduction: float = Field(gt=0, le=1, description="share of the baseline score")
+    visits: int = Field(2, ge=1, le=20, description="consecutive visits that must show it")
+    better: Literal["lower", "higher"] = "lower"
+
+    def value(self, baseline: Floats, score: Floats) -> Floats:
+        """Return 1 where the response is there at one visit, 0 where not, nan where it is not seen."""
+        gain = self.sign * (baseline - score)
+        return np.where(np.isnan(score), np.nan, (gain >= self.reduction * baseline - 1e-9) & (baseline > 0))
+
+    def times(self, baseline: Floats, scores: Floats, weeks: Floats) -> tuple[Floats, Floats]:
+        """Weeks to the response or to censoring, and 1 for a response, 0 for censored.
+
+        Parameters
+        ----------
+        baseline, scores
+            (patient, replicate), and (patient, replicate, visit) with nan for missing.
+        weeks
+            Of the visits, (visit,).
+        """
+        shown = self.value(baseline[:, :, None], scores) == 1
+        last = np.zeros(baseline.shape)
+        when = np.full(baseline.shape, np.inf)
+        for visit in reversed(range(len(weeks))):
+            unseen = (last == 0) & ~np.isnan(scores[:, :, visit])
+            last[unseen] = weeks[visit]
+            if visit + self.visits <= len(weeks):
+                kept = shown[:, :, visit : visit + self.visits].all(axis=2)
+                when[kept] = weeks[visit]
+        responded = np.isfinite(when)
+        return np.where(responded, when, last), responded.astype(np.float64)
+
+    def words(self) -> str:
+        """Say the endpoint in words."""
+        how_much = f"{self.of} is at least {self.reduction:.0%} below baseline"
+        return f"weeks until {how_much} at {self.visits} visits in a row"

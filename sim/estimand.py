@@ -6,15 +6,32 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
+from scipy.special import logit
 
 from sim.core.parts import Part, wrong
-from sim.data import TrialData
-from sim.endpoints import Endpoint
+from sim.data import Mask, TrialData
+from sim.endpoints import Endpoint, TimeToResponse
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
 
-Strategy = Literal["treatment_policy", "hypothetical", "composite"]
+Strategy = Literal["treatment_policy", "hypothetical", "composite", "while_on_treatment", "principal_stratum"]
+Summary = Literal["mean_difference", "risk_difference", "risk_ratio", "odds_ratio", "hazard_ratio"]
+OUTCOMES: dict[str, str] = {
+    "mean_difference": "continuous",
+    "risk_difference": "binary",
+    "risk_ratio": "binary",
+    "odds_ratio": "binary",
+    "hazard_ratio": "time",
+}
+"""The kind of variable that each summary needs; ratios are estimated and reported as logarithms."""
+SUMMARY_WORDS = {
+    "mean_difference": "difference in means",
+    "risk_difference": "difference in shares",
+    "risk_ratio": "logarithm of the ratio of shares",
+    "odds_ratio": "logarithm of the odds ratio",
+    "hazard_ratio": "logarithm of the hazard ratio",
+}
 
 
 class Contrast(Part):
@@ -30,62 +47,119 @@ class Contrast(Part):
 
 
 class Strategies(Part):
-    """Strategy for each intercurrent event."""
+    """Strategy for each intercurrent event (ICH E9(R1), section A.3.2)."""
 
-    discontinuation: Strategy = "treatment_policy"
-    rescue: Literal["treatment_policy"] = "treatment_policy"
+    discontinuation: Strategy = Field(
+        "treatment_policy", description="of stopping the treatment, or leaving the study with it"
+    )
+    rescue: Literal["treatment_policy", "hypothetical", "composite"] = Field(
+        "treatment_policy", description="of rescue medication before the visit"
+    )
 
 
 class Estimand(Part):
     """What is to be estimated.
 
-    The five attributes of ICH E9(R1): treatments (``contrast``), population (all randomised),
-    variable (``endpoint`` at ``visit``), intercurrent events with their strategies, and the
-    population-level summary.
+    The five attributes of ICH E9(R1): treatments (``contrast``), population (all randomised, or the
+    principal stratum of those who would stay on every compared treatment), variable (``endpoint`` at
+    ``visit``), intercurrent events with their strategies, and the population-level summary.
     """
 
     endpoint: str
     visit: float = Field(gt=0, description="weeks since randomisation")
     contrast: Contrast
-    summary: Literal["mean_difference", "risk_difference"]
+    summary: Summary
     intercurrent_events: Strategies = Strategies()
 
     @model_validator(mode="after")
     def _composite_needs_a_response(self) -> Self:
-        if self.intercurrent_events.discontinuation == "composite" and self.summary == "mean_difference":
+        events = self.intercurrent_events
+        if "composite" in (events.discontinuation, events.rescue) and self.summary == "mean_difference":
             raise wrong(
-                "strategy 'composite' counts an event as non-response; it needs summary risk_difference"
+                "strategy 'composite' counts an event as non-response; it needs a summary of responders"
             )
         return self
 
     def variable(self, data: TrialData, endpoint: Endpoint) -> Floats:
         """Value of the variable for every patient, (patient, replicate), intercurrent events applied.
 
-        Treatment policy: the value whatever happened. Composite: stopping treatment, or leaving the
-        study with it, before the visit is non-response. Hypothetical: what was seen after stopping is
-        set to nan, not used.
+        Treatment policy: the value whatever happened. Composite: the event before the visit is
+        non-response. Hypothetical: what was seen after the event is set to nan, not used. While on
+        treatment: the last value before the event. Principal stratum: patients with the event are left
+        out (nan), which finds the stratum only where the event does not depend on the arm. A time to
+        response is the week of it, or of censoring (see ``event``).
         """
-        value = endpoint.value(data.baseline, data.score[:, :, data.visit(self.visit)])
-        return self._after_events(value, data.stopped, self.visit)
+        if isinstance(endpoint, TimeToResponse):
+            return self._times(data, endpoint)[0]
+        at = data.visit(self.visit)
+        if self.intercurrent_events.discontinuation == "while_on_treatment":
+            return np.asarray(self.course(data, endpoint)[:, :, at])
+        scores = data.of(endpoint.instrument)
+        value = endpoint.value(scores.baseline, scores.visits[:, :, at])
+        rescued = None if data.rescued is None else data.rescued[:, :, at]
+        return self._after_events(value, rescued, data.stopped, self.visit)
+
+    def event(self, data: TrialData, endpoint: Endpoint) -> Floats | None:
+        """Whether a time ended in a response (1) or was censored (0), (patient, replicate); else None."""
+        return self._times(data, endpoint)[1] if isinstance(endpoint, TimeToResponse) else None
+
+    def _times(self, data: TrialData, endpoint: TimeToResponse) -> tuple[Floats, Floats]:
+        """Visits after the horizon are not looked at; a composite event ends the hope of a response there."""
+        upto = data.visit(self.visit) + 1
+        scores, weeks = data.of(endpoint.instrument), data.weeks[:upto]
+        visits = scores.visits[:, :, :upto]
+        strategy = self.intercurrent_events.discontinuation
+        ended = data.stopped[:, :, None] < weeks
+        if strategy != "treatment_policy":
+            visits = np.where(ended, np.nan, visits)
+        when, event = endpoint.times(scores.baseline, visits, weeks)
+        if strategy == "composite":
+            when = np.where((event == 0) & ended[:, :, -1], weeks[-1], when)
+        return when, event
 
     def course(self, data: TrialData, endpoint: Endpoint) -> Floats:
         """Value of the variable at every follow-up visit, (patient, replicate, visit), by the same rules."""
-        value = endpoint.value(data.baseline[:, :, None], data.score)
-        return self._after_events(value, data.stopped[:, :, None], data.weeks)
+        scores = data.of(endpoint.instrument)
+        value = endpoint.value(scores.baseline[:, :, None], scores.visits)
+        value = self._after_events(value, data.rescued, data.stopped[:, :, None], data.weeks)
+        if self.intercurrent_events.discontinuation == "while_on_treatment":
+            after = data.stopped[:, :, None] < data.weeks
+            for visit in range(1, value.shape[2]):
+                held = after[:, :, visit]
+                value[:, :, visit][held] = value[:, :, visit - 1][held]
+        return value
 
-    def _after_events(self, value: Floats, stopped: Floats, week: float | Floats) -> Floats:
-        strategy = self.intercurrent_events.discontinuation
-        if strategy == "treatment_policy":
+    def _after_events(
+        self, value: Floats, rescued: Mask | None, stopped: Floats, week: float | Floats
+    ) -> Floats:
+        """Apply the strategies to values at ``week``; the four broadcast together."""
+        stopping, rescue = self.intercurrent_events.discontinuation, self.intercurrent_events.rescue
+        if rescue != "treatment_policy" and rescued is not None:
+            value = np.where(rescued, 0.0 if rescue == "composite" else np.nan, value)
+        if stopping == "treatment_policy":
             return value
-        return np.where(stopped < week, 0.0 if strategy == "composite" else np.nan, value)
+        limit = self.visit if stopping == "principal_stratum" else week
+        return np.where(stopped < limit, 0.0 if stopping == "composite" else np.nan, value)
+
+    def compare(self, of: Floats, to: Floats) -> Floats:
+        """Summarise two arms by their means, (replicate,): a difference, or the logarithm of a ratio."""
+        if self.summary == "risk_ratio":
+            return np.asarray(np.log(of) - np.log(to))
+        if self.summary == "odds_ratio":
+            return np.asarray(logit(of) - logit(to))
+        return np.asarray(of - to)
 
     def words(self, endpoint: Endpoint) -> str:
         """Say the estimand in words."""
-        what = "difference in means" if self.summary == "mean_difference" else "difference in shares"
-        strategy = self.intercurrent_events.discontinuation.replace("_", " ")
+        events = self.intercurrent_events
+        stopping = events.discontinuation.replace("_", " ")
+        stratum = events.discontinuation == "principal_stratum"
+        who = "patients who would stay on either treatment" if stratum else "all randomised patients"
+        rescue = "" if events.rescue == "treatment_policy" else f"; rescue medication: {events.rescue}"
         return (
-            f"{what} of {endpoint.words()} at week {self.visit:g}, {', '.join(self.contrast.of)} against "
-            f"{self.contrast.to}, in all randomised patients; stopping treatment or leaving: {strategy}"
+            f"{SUMMARY_WORDS[self.summary]} of {endpoint.words()} at week {self.visit:g}, "
+            f"{', '.join(self.contrast.of)} against {self.contrast.to}, in {who}; "
+            f"stopping treatment or leaving: {stopping}{rescue}"
         )
 
 
@@ -118,6 +192,11 @@ class Observations:
     data: TrialData
     estimand: Estimand
     endpoint: Endpoint
+
+    @property
+    def event(self) -> Floats | None:
+        """Whether a time ended in a response (1) or was censored (0), (patient, replicate); else None."""
+        return self.estimand.event(self.data, self.endpoint)
 
     @property
     def course(self) -> Floats:

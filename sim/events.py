@@ -1,4 +1,4 @@
-"""Intercurrent events and withdrawal: an event changes what an outcome means, missingness only hides it."""
+"""Stopping treatment, which changes what an outcome means, and leaving the study, which only hides it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sim.treatments import TreatmentLevels
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
 
-REASONS = ("none", "adverse_event", "inefficacy")
+REASONS = ("none", "adverse_event", "inefficacy", "other")
 NEVER = np.inf
 
 
@@ -47,8 +47,19 @@ class Hazards:
     levels: Sequence[TreatmentLevels]
 
     def of(self, quantity: str) -> Floats:
-        """Stack one quantity over the arms, shape (arm, replicate)."""
-        return np.stack([getattr(level, quantity) for level in self.levels])
+        """Stack one hazard over the arms, shape (arm, replicate)."""
+        return np.stack([getattr(level.hazards, quantity) for level in self.levels])
+
+    @property
+    def start(self) -> Floats:
+        """Week in which each arm's treatment begins, (arm, replicate)."""
+        zero = np.zeros_like(self.levels[0].weeks)
+        return np.stack([zero if level.waiting is None else level.waiting for level in self.levels])
+
+    @property
+    def end(self) -> Floats:
+        """Week in which each arm's treatment ends as planned, (arm, replicate)."""
+        return self.start + np.stack([level.weeks for level in self.levels])
 
 
 @dataclass(frozen=True)
@@ -74,20 +85,26 @@ class Ratings:
 
 
 def occur(ratings: Ratings, arm: Ints, hazards: Hazards, streams: Streams) -> Events:
-    """Let adverse events, inefficacy and withdrawal compete, given the ratings while treated.
+    """Let adverse events, inefficacy, other reasons and withdrawal compete, given the ratings while treated.
 
     Each cause has a unit exponential threshold for each patient and happens when its cumulated hazard
     passes it (Kalbfleisch & Prentice 2002, section 8.2), so the same patient meets every arm. A
-    treatment that has ended as planned can no longer be stopped.
+    treatment that has not begun, or has ended as planned, cannot be stopped.
     """
-    event = _adverse_event(arm, hazards, streams)
-    pain = _inefficacy(ratings, arm, hazards, streams)
-    first = np.minimum(event, pain)
-    stop = np.where(first < _each(hazards.of("weeks"), arm), first, NEVER)
-    reason = np.where(stop == NEVER, 0, np.where(event <= pain, 1, 2)).astype(np.int8)
-    leave = _withdrawal(arm, hazards, streams)
-    leaving = _leaves_on_stopping(stop, arm, hazards, streams)
-    return Events(stop, reason, np.minimum(leave, leaving))
+    causes = [
+        _adverse_event(arm, hazards, streams),
+        _inefficacy(ratings, arm, hazards, streams),
+        _constant("other", "other reason", arm, hazards, streams),
+    ]
+    first, reason = causes[0], np.ones(arm.shape, dtype=np.int8)
+    for code, cause in enumerate(causes[1:], start=2):
+        sooner = cause < first
+        first = np.where(sooner, cause, first)
+        reason[sooner] = code
+    stop = np.where(first < _each(hazards.end, arm), first, NEVER)
+    reason[stop == NEVER] = 0
+    leave = _constant("withdrawal", "withdrawal", arm, hazards, streams)
+    return Events(stop, reason, np.minimum(leave, _leaves_on_stopping(stop, arm, hazards, streams)))
 
 
 def _each(table: Floats, arm: Ints) -> Floats:
@@ -109,12 +126,14 @@ def _adverse_event(arm: Ints, hazards: Hazards, streams: Streams) -> Floats:
     reached = _each(early * until, arm)
     soon = _waiting(threshold, _each(early, arm))
     late = _each(until, arm) + _waiting(threshold - reached, _each(later, arm))
-    return np.where(threshold < reached, soon, late)
+    when = np.where(threshold < reached, soon, late)
+    return when + _each(hazards.start, arm) if hazards.start.any() else when
 
 
 def _inefficacy(ratings: Ratings, arm: Ints, hazards: Hazards, streams: Streams) -> Floats:
     """Cumulate the pain-dependent hazard between visits, the rating held since the last."""
     base, ratio, start = hazards.of("pain_at_five"), hazards.of("pain_ratio"), hazards.of("pain_from")
+    start = start + hazards.start
     happens = np.full(arm.shape, NEVER)
     if not base.any():
         return happens
@@ -139,12 +158,14 @@ def _inefficacy(ratings: Ratings, arm: Ints, hazards: Hazards, streams: Streams)
     return happens
 
 
-def _withdrawal(arm: Ints, hazards: Hazards, streams: Streams) -> Floats:
-    hazard = hazards.of("withdrawal")
+def _constant(quantity: str, stream: str, arm: Ints, hazards: Hazards, streams: Streams) -> Floats:
+    """Week of a cause whose hazard does not change."""
+    hazard = hazards.of(quantity)
     if not hazard.any():
         return np.full(arm.shape, NEVER)
-    threshold = streams("withdrawal").standard_exponential(arm.shape)
-    return _waiting(threshold, _each(hazard, arm))
+    threshold = streams(stream).standard_exponential(arm.shape)
+    since = _each(hazards.start, arm) if quantity != "withdrawal" and hazards.start.any() else 0.0
+    return np.asarray(since + _waiting(threshold, _each(hazard, arm)))
 
 
 def _leaves_on_stopping(stop: Floats, arm: Ints, hazards: Hazards, streams: Streams) -> Floats:

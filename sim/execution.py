@@ -31,7 +31,8 @@ from sim.records import BlockTables, tabulate
 from sim.results import Cell, Results, read_blocks, write_block, write_text
 from sim.scenario import Scenario
 from sim.study import Study, counted_digest
-from sim.trial import simulate, true_values
+from sim.trial import simulate
+from sim.true_values import true_values
 
 TRUTH_PATIENTS = 512
 """Patients a replicate whose potential outcomes give a true value."""

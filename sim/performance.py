@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.endpoints import Score
+from sim.endpoints import MeasureScore
 from sim.protocol import Protocol
 from sim.scenario import Scenario
 
@@ -141,7 +141,7 @@ def accuracy(
 
 def _by_arm(protocol: Protocol, arms: Table) -> Iterator[Characteristic]:
     """Yield what each arm shows at the primary visit: responders, mean change, patients who left."""
-    responders = [name for name, endpoint in protocol.endpoints.items() if not isinstance(endpoint, Score)]
+    responders = [name for name, endpoint in protocol.endpoints.items() if endpoint.outcome == "binary"]
     for arm in protocol.arms:
         rows = (arms["arm"] == arm.name) & (arms["week"] == protocol.primary_week)
         randomised = arms["randomised"][rows]
@@ -152,6 +152,13 @@ def _by_arm(protocol: Protocol, arms: Table) -> Iterator[Characteristic]:
             )
         with np.errstate(divide="ignore", invalid="ignore"):
             change = average((arms["score_sum"][rows] - arms["start_sum"][rows]) / arms["observed"][rows])
+            for name in (n for n, e in protocol.endpoints.items() if isinstance(e, MeasureScore)):
+                moved = average(
+                    (arms[f"{name}_sum"][rows] - arms[f"{name}_start"][rows]) / arms[f"{name}_seen"][rows]
+                )
+                yield Characteristic(
+                    protocol.n, name, arm.name, "mean_change", moved.value, moved.mcse, int(rows.sum())
+                )
         left = average(arms["left"][rows] / randomised)
         for metric, measured in (("mean_change", change), ("dropout", left)):
             yield Characteristic(
@@ -164,7 +171,7 @@ def responder_intervals(protocol: Protocol, arms: Table) -> Iterator[dict[str, A
 
     ``of`` says of whom: all randomised (missing is no response) or the patients observed.
     """
-    responders = [name for name, endpoint in protocol.endpoints.items() if not isinstance(endpoint, Score)]
+    responders = [name for name, endpoint in protocol.endpoints.items() if endpoint.outcome == "binary"]
     for arm in protocol.arms:
         for week in protocol.visits[1:]:
             rows = (arms["arm"] == arm.name) & (arms["week"] == week)

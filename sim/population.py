@@ -21,6 +21,7 @@ from sim.screening import (
     FlareLevels,
     PainLevels,
     Presenting,
+    admitted_variance,
     by_inversion,
     one_after_another,
     present,
@@ -276,6 +277,10 @@ class Population(Part):
         if self.described_at == "enrolment":
             return np.zeros(BLOCK_SIZE)
         return regression_to_mean(rule, levels)
+
+    def true_variance(self, rule: EntryRule, levels: PainLevels) -> Floats:
+        """Variance of true pain among the enrolled, (replicate,), points²."""
+        return levels.sd**2 if self.described_at == "enrolment" else admitted_variance(rule, levels)
 
     def describe(
         self,

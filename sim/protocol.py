@@ -12,8 +12,8 @@ from sim.allocation import Allocation, PermutedBlocks
 from sim.analyses.base import Analysis
 from sim.core.parts import Part, suggest, wrong
 from sim.eligibility import Eligibility
-from sim.endpoints import Endpoint, Responder, Score, State
-from sim.estimand import Estimand
+from sim.endpoints import PAIN, Endpoint, MeasureScore, Responder, Scale, Score, State
+from sim.estimand import OUTCOMES, Estimand
 from sim.operations.base import Operations
 from sim.operations.open_door import OpenDoor
 from sim.rules.base import Rule
@@ -50,6 +50,7 @@ class Arm(Part):
     name: str
     treatment: str
     ratio: int = Field(1, ge=1, le=20)
+    therapists: int | None = Field(None, ge=1, le=1000, description="who take the arm's patients in turn")
 
 
 class Look(Part):
@@ -68,6 +69,8 @@ class Protocol(Part):
     sizes: tuple[int, ...] = Field((), description="smaller sizes, analysed as cuts of the same patients")
     visits: tuple[float, ...] = Field(min_length=2, description="weeks since randomisation, from 0")
     eligibility: Eligibility = Eligibility()
+    blinding: Literal["open", "double_blind"] | None = None
+    rescue_allowed: bool = True
     endpoints: dict[str, Endpoint] = {}
     estimands: dict[str, Estimand] = Field(min_length=1)
     allocation: Allocation = PermutedBlocks()
@@ -117,10 +120,10 @@ class Protocol(Part):
                 raise wrong(f"{where}.contrast: unknown arm '{arm}':{suggest(arm, arms)}")
         if estimand.contrast.to in estimand.contrast.of:
             raise wrong(f"{where}.contrast: arm '{estimand.contrast.to}' is compared with itself")
-        binary = not isinstance(self.endpoints[estimand.endpoint], Score)
-        if binary != (estimand.summary == "risk_difference"):
-            needed = "risk_difference" if binary else "mean_difference"
-            raise wrong(f"{where}.summary: endpoint '{estimand.endpoint}' needs {needed}")
+        outcome = self.endpoints[estimand.endpoint].outcome
+        if OUTCOMES[estimand.summary] != outcome:
+            allowed = " or ".join(summary for summary, needs in OUTCOMES.items() if needs == outcome)
+            raise wrong(f"{where}.summary: endpoint '{estimand.endpoint}' needs {allowed}")
 
     def _check_look(self, place: int, look: Look) -> None:
         name = look.analysis.estimand
@@ -140,6 +143,17 @@ class Protocol(Part):
         score = self.endpoints["pain"]
         assert isinstance(score, Score)
         return score
+
+    @property
+    def instruments(self) -> dict[str, Scale]:
+        """Scales of the instruments beside pain that the endpoints are computed from, by measure."""
+        names = dict.fromkeys(endpoint.instrument for endpoint in self.endpoints.values())
+        return {name: MeasureScore(measure=name).scale for name in names if name != PAIN}
+
+    @property
+    def primary_visit(self) -> int:
+        """Position of the primary week among the follow-up visits."""
+        return self.visits.index(self.primary_week) - 1
 
     @property
     def ratio(self) -> tuple[int, ...]:

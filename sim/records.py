@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.core.streams import BLOCK_SIZE
-from sim.endpoints import Score
+from sim.endpoints import PAIN
 from sim.events import REASONS, Events
 from sim.protocol import Protocol
 from sim.trial import Finding, TrialRecord
@@ -97,7 +97,7 @@ def _arm_rows(protocol: Protocol, record: TrialRecord, replicate: Column) -> lis
     rows = []
     for visit, week in enumerate(protocol.visits):
         score = start if visit == 0 else grid.index(data.score[:, :, visit - 1])
-        counts = grid.count(place, start, score, arms)
+        counts = grid.count(place, start, score, arms) | _other_counts(protocol, record, visit)
         for k, arm in enumerate(protocol.arms):
             row = {
                 "replicate": replicate,
@@ -107,6 +107,37 @@ def _arm_rows(protocol: Protocol, record: TrialRecord, replicate: Column) -> lis
             row |= {name: values[k] for name, values in counts.items()}
             rows.append(row | {name: values[visit, k] for name, values in gone.items()})
     return rows
+
+
+def _other_counts(protocol: Protocol, record: TrialRecord, visit: int) -> dict[str, Column]:
+    """Sums by arm of what the pain grid does not hold, each (arm, replicate).
+
+    Endpoints of other instruments (``<name>``: responders; ``<name>_sum``, ``<name>_start``, ``<name>_seen``:
+    scores), rescue medication, and patients with each adverse event.
+    """
+    data, found = record.data, {}
+
+    def by_arm(values: Column) -> Column:
+        return np.stack([np.where(data.arm == k, values, 0.0).sum(axis=0) for k in range(len(protocol.arms))])
+
+    for name, endpoint in protocol.endpoints.items():
+        if endpoint.instrument == PAIN or endpoint.outcome == "time":
+            continue
+        scores = data.of(endpoint.instrument)
+        score = scores.baseline if visit == 0 else scores.visits[:, :, visit - 1]
+        seen = ~np.isnan(score)
+        value = np.nan_to_num(endpoint.value(scores.baseline, score))
+        if endpoint.outcome == "binary":
+            found[name] = by_arm(value).astype(np.int64)
+        else:
+            found |= {f"{name}_sum": by_arm(value), f"{name}_seen": by_arm(seen)}
+            found[f"{name}_start"] = by_arm(np.where(seen, scores.baseline, 0.0))
+    if data.rescued is not None:
+        taken = data.rescued[:, :, visit - 1] if visit else np.zeros(data.arm.shape)
+        found["rescued"] = by_arm(taken).astype(np.int64)
+    for name, has in record.adverse_events.items():
+        found[f"event_{name}"] = by_arm(has).astype(np.int64)
+    return found
 
 
 @dataclass(frozen=True)
@@ -144,7 +175,7 @@ class ScoreGrid:
         columns = {"randomised": np.ones_like(filled), "observed": seen * 1.0}
         columns |= {"score_sum": filled, "score_squares": filled**2, "start_sum": seen * baseline}
         for name, endpoint in protocol.endpoints.items():
-            if not isinstance(endpoint, Score):
+            if endpoint.outcome == "binary" and endpoint.instrument == PAIN:
                 columns[name] = np.nan_to_num(endpoint.value(baseline, score))
         return cls(scale.low, scale.step, levels, np.stack(list(columns.values()), axis=1), tuple(columns))
 

@@ -8,12 +8,17 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field
 
+from sim.adverse_events import Unblinding
 from sim.claims import AboveZero, Claim, Draws, Floats, Posterior, PosteriorClaim, Read, Share, claims_in
 from sim.core.parts import Family, Part, suggest, wrong
 from sim.core.streams import BLOCK_SIZE
 from sim.eligibility import EntryRule
+from sim.margins import Margin
+from sim.missingness import Missing, MissingLevels
+from sim.other_outcomes import OtherOutcome, OutcomeLevels
 from sim.population import Population
 from sim.protocol import Protocol
+from sim.rescue import Rescue, RescueLevels
 from sim.screening import PainLevels
 from sim.trajectories import MeanCourse
 from sim.treatments import Treatment, TreatmentLevels
@@ -107,18 +112,15 @@ class Course(Part):
     reported_under: EntryRule = EntryRule()
 
 
-class Missing(Part):
-    """Visits that are missed by patients who stay in the study."""
-
-    missed_visit: Share | None = None
-
-
 class Scenario(Part):
     """Nature: patients, their course, what treatments do, and how claims are evaluated."""
 
     population: Population
     course: Course
     treatments: dict[str, Treatment] = Field(min_length=1)
+    other_outcomes: dict[str, OtherOutcome] = Field({}, description="by measure of measures.csv")
+    rescue: Rescue | None = None
+    unblinding: Unblinding | None = None
     missing: Missing = Missing()
     recruitment: AboveZero = Field(description="patients randomised a week and site")
     claims: Evaluation = Drawn()
@@ -132,6 +134,23 @@ class Scenario(Part):
             if arm.treatment not in self.treatments:
                 hint = suggest(arm.treatment, self.treatments)
                 raise wrong(f"arms[{place}].treatment: unknown treatment '{arm.treatment}':{hint}")
+        for name in protocol.instruments:
+            if name not in self.other_outcomes:
+                hint = suggest(name, self.other_outcomes)
+                raise wrong(f"other_outcomes: the protocol measures '{name}', which is not described:{hint}")
+        self._check_covariates(self.only(protocol), list(protocol.instruments))
+
+    def _check_covariates(self, used: Self, instruments: list[str]) -> None:
+        known = self.population.covariates
+        wanted: dict[str, str | None] = {}
+        for name in instruments:
+            wanted[f"other_outcomes.{name}.covariate"] = self.other_outcomes[name].covariate
+        for name, treatment in used.treatments.items():
+            wanted |= {f"treatments.{name}.modification": key for key in treatment.modification}
+        for where, covariate in wanted.items():
+            if covariate is not None and covariate not in known:
+                hint = suggest(covariate, known)
+                raise wrong(f"{where}: the population has no covariate '{covariate}':{hint}")
 
     @cached_property
     def every_claim(self) -> dict[str, Claim]:
@@ -166,14 +185,26 @@ class Scenario(Part):
         shown = read("course.response", self.course.response)
         artefact = self.population.regression_to_mean(self.course.reported_under, levels)
         half = read("course.half_weeks", self.course.half_weeks)
-        missed = self.missing.missed_visit
+        arms, covariance = self._arms(protocol, read), self._departure(protocol, levels, read)
+        modifiers = {name for treatment in arms for name in treatment.persons.modification}
+        believed = self.unblinding if protocol.blinding == "double_blind" else None
         return Truth(
             pain=levels,
             course=MeanCourse(shown - artefact, half),
-            covariance=self._departure(protocol, levels, read),
-            arms=self._arms(protocol, read),
+            covariance=covariance,
+            arms=arms,
             site_rate=read("recruitment", self.recruitment),
-            missed=read("missing.missed_visit", missed) if missed else np.zeros(BLOCK_SIZE),
+            missing=self.missing.levels(read),
+            rescue=self.rescue.levels(read) if self.rescue and protocol.rescue_allowed else None,
+            unblinding=believed,
+            belief=read("unblinding.shift", believed.shift) if believed else np.zeros(BLOCK_SIZE),
+            outcomes={
+                name: self.other_outcomes[name].levels(f"other_outcomes.{name}", read)
+                for name in protocol.instruments
+            },
+            standards={name: Standard.of(self.population.covariates[name]) for name in modifiers},
+            outcome_variance=self.population.true_variance(protocol.eligibility.pain, levels)
+            + covariance[:, protocol.primary_visit, protocol.primary_visit],
         )
 
     def _arms(self, protocol: Protocol, read: Read) -> tuple[TreatmentLevels, ...]:
@@ -203,6 +234,23 @@ class Scenario(Part):
 
 
 @dataclass(frozen=True)
+class Standard:
+    """Mean and SD of a covariate among all who present, in its units."""
+
+    mean: float
+    sd: float
+
+    @classmethod
+    def of(cls, margin: Margin) -> "Standard":
+        """Take them from the covariate's margin."""
+        return cls(*margin.moments(*margin.values()))
+
+    def score(self, values: Floats) -> Floats:
+        """Standardise values of any shape."""
+        return (values - self.mean) / self.sd
+
+
+@dataclass(frozen=True)
 class Truth:
     """The values of a scenario's claims in a block; arrays are (replicate,) unless said otherwise.
 
@@ -218,8 +266,16 @@ class Truth:
         Levels of each arm's treatment.
     site_rate
         Patients randomised a week and site.
-    missed
-        Probability that a visit is missed.
+    missing, rescue
+        Levels of what is not measured, and of rescue medication.
+    unblinding, belief
+        Which adverse events unblind, and the shift of the rating by it, points.
+    outcomes
+        Levels of the protocol's other instruments.
+    standards
+        Of the covariates that modify an arm's effect.
+    outcome_variance
+        Of the rating at the primary visit, (1 or replicate,), points².
     """
 
     pain: PainLevels
@@ -227,4 +283,30 @@ class Truth:
     covariance: Floats
     arms: tuple[TreatmentLevels, ...]
     site_rate: Floats
-    missed: Floats
+    missing: MissingLevels
+    rescue: RescueLevels | None
+    unblinding: Unblinding | None
+    belief: Floats
+    outcomes: Mapping[str, OutcomeLevels]
+    standards: Mapping[str, Standard]
+    outcome_variance: Floats
+
+    @property
+    def covariates(self) -> set[str]:
+        """Covariates that matter for an outcome."""
+        return set(self.standards) | {o.covariate for o in self.outcomes.values() if o.covariate}
+
+    def therapist_sd(self, arm: int) -> Floats:
+        """SD of the effect's size between the therapists of an arm, (replicate,), points.
+
+        The intracluster correlation is the share of therapists in the variance of the rating.
+        """
+        icc = self.arms[arm].persons.therapist_icc
+        if icc is None:
+            return np.zeros_like(self.site_rate)
+        return np.asarray(np.sqrt(icc / (1 - icc) * self.outcome_variance))
+
+    def beyond_pain(self, measure: str) -> Floats:
+        """Effect of each arm on a measure beyond what follows from pain, (arm, replicate), its points."""
+        zero = np.zeros_like(self.site_rate)
+        return np.stack([levels.beyond_pain.get(measure, zero) for levels in self.arms])

@@ -126,6 +126,23 @@ def pass_limits(rule: EntryRule, levels: PainLevels, earlier: bool = False) -> t
     return ndtr((low - levels.shown) / spread), ndtr((high - levels.shown) / spread)
 
 
+def admitted_variance(rule: EntryRule, levels: PainLevels) -> Floats:
+    """Variance of lasting true pain among those whose rating is admitted, (replicate,), points².
+
+    That of a truncated normal rating (Johnson, Kotz & Balakrishnan 1994, section 13.10.1), carried over to
+    true pain by its reliability. A second rating, and rules on covariates, are left out.
+    """
+    earlier = rule.occasion == "screening"
+    below, above = pass_limits(rule, levels, earlier)
+    z = ndtri(np.stack([below, above]))
+    density, edge = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi), np.where(np.isinf(z), 0.0, z)
+    mass = above - below
+    mean = (density[0] - density[1]) / mass
+    kept = 1 + (edge[0] * density[0] - edge[1] * density[1]) / mass - mean**2
+    reliability = levels.sd**2 / levels.spread(levels.error_of(rule, earlier)) ** 2
+    return np.asarray(levels.sd**2 * (reliability * kept + 1 - reliability))
+
+
 def by_inversion(rule: EntryRule, levels: PainLevels, n: int, streams: Streams) -> Cohort:
     """Draw ``n`` patients whose one rating is admitted, without drawing those whose rating is not.
 

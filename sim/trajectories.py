@@ -1,11 +1,14 @@
 """Potential outcomes: what would happen to the same patients under every arm."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.effects.base import Course
+from sim.core.streams import Streams
+from sim.effects.base import Shape
 from sim.screening import Cohort
 from sim.treatments import TreatmentLevels
 
@@ -42,6 +45,42 @@ class MeanCourse:
 
 
 @dataclass(frozen=True)
+class ArmEffect:
+    """What one arm does to pain.
+
+    Attributes
+    ----------
+    size
+        Effect at the end of a completed course: (replicate,), or (patient, replicate) where patients differ.
+    shape
+        Share of it through time since the treatment began.
+    length, start
+        Planned length, and week in which the treatment begins, (replicate,), weeks.
+    """
+
+    size: Floats
+    shape: Shape
+    length: Floats
+    start: Floats
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether patients differ in the size of the effect."""
+        return self.size.ndim == 2
+
+    def share(self, weeks: Any, stop: Any, replicate: Any) -> Floats:
+        """Share of the size at ``weeks`` since randomisation, of a treatment stopped at week ``stop``."""
+        start = self.start[replicate]
+        treated = np.minimum(np.maximum(stop - start, 0.0), self.length[replicate])
+        return self.shape(np.maximum(weeks - start, 0.0), treated, replicate)
+
+    def planned(self, weeks: Floats) -> Floats:
+        """Share of the size at the visits while treated as planned, (replicate, visit)."""
+        replicate = np.arange(len(self.length))[:, None]
+        return self.share(weeks[None, :], np.inf, replicate)
+
+
+@dataclass(frozen=True)
 class Trajectories:
     """Ratings before rounding, for every patient, under every arm.
 
@@ -53,47 +92,81 @@ class Trajectories:
         Baseline true pain plus a patient's own departure and rating error, (patient, replicate, visit).
     course
         Mean change under placebo, (replicate, visit).
-    planned
-        Effect of each arm while treated as planned, (arm, replicate, visit).
-    effects, lengths
-        Effect of each arm at any week, and its planned length (arm, replicate) in weeks.
+    effects
+        Of each arm.
     """
 
     weeks: Floats
     own: Floats
     course: Floats
-    planned: Floats
-    effects: tuple[Course, ...]
-    lengths: Floats
+    effects: tuple[ArmEffect, ...]
 
-    def under(self, arm: Ints) -> Floats:
-        """Unrounded ratings, (patient, replicate, visit), under each patient's arm, treated as planned."""
-        replicates = self.course.shape[0]
-        place = arm * replicates + np.arange(replicates)
-        shift = (self.course + self.planned).reshape(-1, len(self.weeks))
+    def under(self, arm: Ints, therapists: Floats | None = None) -> Floats:
+        """Unrounded ratings, (patient, replicate, visit), under each patient's arm, treated as planned.
+
+        ``therapists`` adds to the size of each patient's effect, (patient, replicate).
+        """
         latent = visit_by_visit(*self.own.shape)
+        place = self._place(arm)
+        shares = np.stack([effect.planned(self.weeks) for effect in self.effects])
+        personal = therapists is not None or any(effect.is_personal for effect in self.effects)
+        shift = self.course + (0.0 if personal else self._mean_sizes()[:, :, None] * shares)
+        shift = np.broadcast_to(shift, shares.shape).reshape(-1, len(self.weeks))
         for visit in range(len(self.weeks)):
             np.add(self.own[:, :, visit], np.take(shift[:, visit], place), out=latent[:, :, visit])
+        if personal:
+            size, shares = self.size(arm, therapists), shares.reshape(-1, len(self.weeks))
+            for visit in range(len(self.weeks)):
+                latent[:, :, visit] += size * np.take(shares[:, visit], place)
         return latent
 
-    def after_stopping(self, latent: Floats, arm: Ints, stop: Floats) -> Floats:
+    def after_stopping(
+        self, latent: Floats, arm: Ints, stop: Floats, therapists: Floats | None = None
+    ) -> Floats:
         """Let the effect fade from the week of stopping, (patient, replicate); overwrites ``latent``."""
         early = np.nonzero(stop < self.weeks[-1])
-        arms, replicates, stopped = arm[early], early[1], stop[early]
+        arms = arm[early]
+        size = self.size(arm, therapists)[early] if len(arms) else arms
         for k, effect in enumerate(self.effects):
-            mine = arms == k
+            mine = np.flatnonzero(arms == k)
             where = (early[0][mine], early[1][mine])
-            chosen = replicates[mine][:, None]
-            planned = self.planned[k, replicates[mine]]
-            end = np.minimum(stopped[mine], self.lengths[k, replicates[mine]])[:, None]
-            latent[where] += effect(self.weeks[None, :], end, chosen) - planned
+            replicate = where[1][:, None]
+            lost = effect.share(self.weeks[None, :], stop[where][:, None], replicate)
+            lost -= effect.planned(self.weeks)[where[1]]
+            latent[where] += size[mine][:, None] * lost
         return latent
+
+    def shares(self, arm: Ints, stop: Floats) -> Floats:
+        """Share of each patient's effect, (patient, replicate, visit), faded after stopping."""
+        found = np.empty(self.own.shape)
+        for k, effect in enumerate(self.effects):
+            mine = np.nonzero(arm == k)
+            stopped, replicate = stop[mine][:, None], mine[1][:, None]
+            found[mine] = effect.share(self.weeks[None, :], stopped, replicate)
+        return found
+
+    def size(self, arm: Ints, therapists: Floats | None = None) -> Floats:
+        """Size of each patient's effect under their arm, (patient, replicate), points."""
+        if not any(effect.is_personal for effect in self.effects):
+            size = np.take(self._mean_sizes().ravel(), self._place(arm))
+        else:
+            own = [np.broadcast_to(effect.size, arm.shape) for effect in self.effects]
+            size = np.choose(arm, own)
+        return size if therapists is None else size + therapists
+
+    def _mean_sizes(self) -> Floats:
+        """Size of each arm's effect where patients do not differ, (arm, replicate)."""
+        return np.stack([effect.size for effect in self.effects])
+
+    def _place(self, arm: Ints) -> Ints:
+        replicates = self.course.shape[0]
+        return np.asarray(arm * replicates + np.arange(replicates))
 
 
 def foresee(
     cohort: Cohort,
     course: MeanCourse,
-    treatments: tuple[TreatmentLevels, ...],
+    effects: tuple[ArmEffect, ...],
     weeks: Floats,
     departure: Floats,
 ) -> Trajectories:
@@ -108,14 +181,26 @@ def foresee(
         overwritten.
     """
     cohort.add_to(departure, weeks)
-    replicate = np.arange(cohort.true.shape[1])[:, None]
-    lengths = np.stack([levels.weeks for levels in treatments])
-    planned = [t.effect(weeks[None, :], t.weeks[:, None], replicate) for t in treatments]
-    return Trajectories(
-        weeks=weeks,
-        own=departure,
-        course=course.at(weeks),
-        planned=np.stack(planned),
-        effects=tuple(levels.effect for levels in treatments),
-        lengths=lengths,
-    )
+    return Trajectories(weeks, departure, course.at(weeks), effects)
+
+
+def effects_of(
+    arms: tuple[TreatmentLevels, ...], scores: Mapping[str, Floats], shape: tuple[int, int], streams: Streams
+) -> tuple[ArmEffect, ...]:
+    """Give every arm its effect on each of these patients.
+
+    Parameters
+    ----------
+    scores
+        Standardised covariates that modify an effect, (patient, replicate).
+    shape
+        Patients and replicates.
+    """
+    found = []
+    for levels in arms:
+        size = (
+            levels.persons.size(levels.size, scores, shape, streams) if levels.persons.differ else levels.size
+        )
+        start = np.zeros(shape[1]) if levels.waiting is None else levels.waiting
+        found.append(ArmEffect(size, levels.shape, levels.weeks, start))
+    return tuple(found)

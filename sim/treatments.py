@@ -1,5 +1,6 @@
-"""Treatments as nature has them: effect, length, and what makes patients stop."""
+"""Treatments as nature has them: effect, length, who takes it, and what makes patients stop."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.claims import Assume, Positive, Read, Share
+from sim.adherence import Adherence
+from sim.claims import Assume, Claim, Positive, Read, Share
 from sim.core.parts import Part
-from sim.core.streams import BLOCK_SIZE
-from sim.effects.base import Course, Effect
+from sim.core.streams import BLOCK_SIZE, Streams
+from sim.effects.base import Effect, Shape
 
 Floats = NDArray[np.float64]
 
@@ -43,6 +45,7 @@ class Discontinuation(Part):
 
     adverse_event: WeeklyHazard | None = None
     inefficacy: PainHazard | None = None
+    other: Positive | None = Field(None, description="weekly hazard of stopping for any other reason")
     leaves_study: Share | None = Field(None, description="probability of leaving the study on stopping")
 
 
@@ -53,6 +56,21 @@ class Treatment(Part):
     effect: Effect
     weeks: Positive | None = Field(None, description="length; without it, treated until the primary visit")
     sessions: int | None = Field(None, ge=0)
+    waiting: Positive | None = Field(None, description="weeks from randomisation to the start of treatment")
+    heterogeneity: Positive | None = Field(
+        None, description="SD between patients of the effect at the end of a course, points of 0 to 10"
+    )
+    modification: dict[str, Claim] = Field(
+        {}, description="points of effect per SD of a baseline covariate above its mean; negative is better"
+    )
+    adherence: Adherence | None = None
+    therapist_icc: Share | None = Field(
+        None, description="share of the outcome's variance between therapists, where the arm has therapists"
+    )
+    beyond_pain: dict[str, Claim] = Field(
+        {}, description="effect on another outcome beyond what follows from pain, in its units"
+    )
+    adverse_events: dict[str, Share] = Field({}, description="share of patients who have the event")
     discontinuation: Discontinuation = Discontinuation()
     withdrawal: Positive | None = Field(
         None, description="weekly hazard of leaving the study for other reasons"
@@ -66,37 +84,132 @@ class Treatment(Part):
         """
         zero = np.zeros(BLOCK_SIZE)
         weeks = read(f"{name}.weeks", self.weeks) if self.weeks else zero + until
-        stop = self.discontinuation
+        return TreatmentLevels(
+            size=self.effect.size(f"{name}.effect", read),
+            shape=self.effect.shape(f"{name}.effect", read, weeks),
+            weeks=weeks,
+            waiting=read(f"{name}.waiting", self.waiting) if self.waiting else None,
+            persons=self._persons(name, read),
+            hazards=self._hazards(name, read),
+            adverse_events=_each(f"{name}.adverse_events", self.adverse_events, read),
+            beyond_pain=_each(f"{name}.beyond_pain", self.beyond_pain, read),
+        )
+
+    def _persons(self, name: str, read: Read) -> "Persons":
+        spread, icc = self.heterogeneity, self.therapist_icc
+        return Persons(
+            heterogeneity=read(f"{name}.heterogeneity", spread) if spread else None,
+            modification=_each(f"{name}.modification", self.modification, read),
+            adherence=self.adherence,
+            path=f"{name}.adherence",
+            read=read,
+            therapist_icc=read(f"{name}.therapist_icc", icc) if icc else None,
+        )
+
+    def _hazards(self, name: str, read: Read) -> "HazardLevels":
+        zero, stop = np.zeros(BLOCK_SIZE), self.discontinuation
         event, pain = stop.adverse_event, stop.inefficacy
         path = f"{name}.discontinuation"
-        return TreatmentLevels(
-            effect=self.effect.course(f"{name}.effect", read, weeks),
-            weeks=weeks,
+        return HazardLevels(
             event_early=read(f"{path}.adverse_event.early", event.early) if event else zero,
             early_weeks=read(f"{path}.adverse_event.early_weeks", event.early_weeks) if event else zero,
             event_later=read(f"{path}.adverse_event.later", event.later) if event else zero,
             pain_at_five=read(f"{path}.inefficacy.at_five", pain.at_five) if pain else zero,
             pain_ratio=read(f"{path}.inefficacy.ratio_per_point", pain.ratio_per_point) if pain else zero + 1,
             pain_from=read(f"{path}.inefficacy.from_week", pain.from_week) if pain else zero,
+            other=read(f"{path}.other", stop.other) if stop.other else zero,
             leaves=read(f"{path}.leaves_study", stop.leaves_study) if stop.leaves_study else zero + 1,
             withdrawal=read(f"{name}.withdrawal", self.withdrawal) if self.withdrawal else zero,
         )
 
 
-@dataclass(frozen=True)
-class TreatmentLevels:
-    """A treatment's values in a block; every array has shape (replicate,).
+def _each(path: str, claims: Mapping[str, Claim], read: Read) -> dict[str, Floats]:
+    return {name: read(f"{path}.{name}", claim) for name, claim in claims.items()}
 
-    Hazards are per week, ``weeks`` and ``pain_from`` in weeks, ``leaves`` a probability.
+
+@dataclass(frozen=True)
+class HazardLevels:
+    """Why patients stop and leave; every array is (replicate,).
+
+    Hazards are per week, ``early_weeks`` and ``pain_from`` in weeks, ``leaves`` a probability.
     """
 
-    effect: Course
-    weeks: Floats
     event_early: Floats
     event_later: Floats
     early_weeks: Floats
     pain_at_five: Floats
     pain_ratio: Floats
     pain_from: Floats
+    other: Floats
     leaves: Floats
     withdrawal: Floats
+
+
+@dataclass(frozen=True)
+class Persons:
+    """How the size of an effect differs between patients; levels are (replicate,) or None for not at all."""
+
+    heterogeneity: Floats | None
+    modification: Mapping[str, Floats]
+    adherence: Adherence | None
+    path: str
+    read: Read
+    therapist_icc: Floats | None
+
+    @property
+    def differ(self) -> bool:
+        """Whether patients of the arm differ in the size of their effect, therapists aside."""
+        return bool(self.heterogeneity is not None or self.modification or self.adherence)
+
+    def size(
+        self, mean: Floats, scores: Mapping[str, Floats], shape: tuple[int, int], streams: Streams
+    ) -> Floats:
+        """Give each patient the size of the effect at the end of a completed course, (patient, replicate).
+
+        Parameters
+        ----------
+        mean
+            Of the arm, (replicate,), points.
+        scores
+            Standardised covariates by name, (patient, replicate).
+        """
+        size = np.broadcast_to(mean, shape).copy()
+        if self.heterogeneity is not None:
+            size += self.heterogeneity * streams("effect of a patient").standard_normal(shape)
+        for name, slope in self.modification.items():
+            size += slope * scores[name]
+        if self.adherence is not None:
+            size *= self.adherence.factor(self.path, self.read, shape, streams)[1]
+        return size
+
+
+@dataclass(frozen=True)
+class TreatmentLevels:
+    """A treatment's values in a block.
+
+    Attributes
+    ----------
+    size
+        Mean effect at the end of a completed course, (replicate,), points; negative is better.
+    shape
+        Share of it through time.
+    weeks, waiting
+        Length, and wait before the start, (replicate,), weeks; no wait is None.
+    persons
+        How patients differ.
+    hazards
+        Why they stop.
+    adverse_events
+        Share of patients with each, (replicate,).
+    beyond_pain
+        Effect on other outcomes beyond what follows from pain, (replicate,), in their units.
+    """
+
+    size: Floats
+    shape: Shape
+    weeks: Floats
+    waiting: Floats | None
+    persons: Persons
+    hazards: HazardLevels
+    adverse_events: Mapping[str, Floats]
+    beyond_pain: Mapping[str, Floats]

@@ -23,7 +23,8 @@ from sim.protocol import Protocol
 from sim.records import tabulate
 from sim.results import write_csv
 from sim.study import MOST_REPLICATES, Study
-from sim.trial import TrialRecord, simulate, true_values
+from sim.trial import TrialRecord, simulate
+from sim.true_values import true_values
 
 Floats = NDArray[np.float64]
 Row = dict[str, Any]

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 
 from sim.claims import AboveZero, Claim, Read
-from sim.effects.base import Course, Effect, Floats
+from sim.effects.base import Effect, Floats, Shape
 
 
 class ExponentialOnset(Effect):
@@ -24,18 +24,19 @@ class ExponentialOnset(Effect):
     half_weeks: AboveZero
     persistence_half_weeks: AboveZero
 
-    def course(self, name: str, read: Read, length: Floats) -> Course:
-        """Read the three claims for the block."""
-        plateau = read(f"{name}.plateau", self.plateau)
+    def size(self, name: str, read: Read) -> Floats:
+        """Read the plateau."""
+        return read(f"{name}.plateau", self.plateau)
+
+    def shape(self, name: str, read: Read, length: Floats) -> Shape:
+        """Read the two half-lives."""
         onset = read(f"{name}.half_weeks", self.half_weeks)
         offset = read(f"{name}.persistence_half_weeks", self.persistence_half_weeks)
-
         whole = np.expm1(-np.log(2) * length / onset)
 
         def rise_and_fade(weeks: Any, stop: Any, replicate: Any) -> Floats:
             treated, after = np.minimum(weeks, stop), np.maximum(weeks - stop, 0.0)
             rise = np.expm1(-np.log(2) * treated / onset[replicate]) / whole[replicate]
-            fade = np.exp2(-after / offset[replicate])
-            return np.asarray(plateau[replicate] * rise * fade, dtype=np.float64)
+            return np.asarray(rise * np.exp2(-after / offset[replicate]), dtype=np.float64)
 
         return rise_and_fade

@@ -5,7 +5,8 @@ from typing import Any, Literal
 import numpy as np
 
 from sim.claims import Read
-from sim.effects.base import Course, Effect, Floats
+from sim.core.streams import BLOCK_SIZE
+from sim.effects.base import Effect, Floats, Shape
 
 
 class NoEffect(Effect):
@@ -13,7 +14,11 @@ class NoEffect(Effect):
 
     kind: Literal["none"] = "none"
 
-    def course(self, name: str, read: Read, length: Floats) -> Course:
+    def size(self, name: str, read: Read) -> Floats:
+        """Return zero in every replicate."""
+        return np.zeros(BLOCK_SIZE)
+
+    def shape(self, name: str, read: Read, length: Floats) -> Shape:
         """Return zero at any week."""
 
         def zero(weeks: Any, stop: Any, replicate: Any) -> Floats:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.core.errors import InputError
 from sim.core.loading import load
-from sim.endpoints import Endpoint, Responder, Score, State
+from sim.endpoints import Endpoint, Responder, State
 from sim.protocol import Protocol
 from sim.results import Cell, Results
 from sim.scenario import Scenario
@@ -127,7 +127,7 @@ class Material:
     @property
     def responses(self) -> dict[str, str]:
         """Endpoints that a patient reaches or does not, with a short label each."""
-        return {name: brief(e) for name, e in self.protocol.endpoints.items() if not isinstance(e, Score)}
+        return {name: brief(e) for name, e in self.protocol.endpoints.items() if e.outcome == "binary"}
 
     def table(self, name: str) -> "pd.DataFrame | None":
         """Read one of the run's tables; None where the run has none."""
@@ -150,7 +150,9 @@ def _main_scenario(study: Study) -> str:
 def brief(endpoint: Endpoint) -> str:
     """Say an endpoint in a few words, for the head of a column."""
     if isinstance(endpoint, Responder):
-        return f"pain ≥ {endpoint.reduction:.0%} lower".replace("%", " %")
+        how = f"{endpoint.points:g} points" if endpoint.points else f"{endpoint.reduction:.0%}"
+        return f"{endpoint.of} ≥ {how} {'lower' if endpoint.sign > 0 else 'higher'}".replace("%", " %")
     if isinstance(endpoint, State):
-        return f"pain ≤ {endpoint.at_most:g}"
+        limit = f"≤ {endpoint.at_most:g}" if endpoint.at_most is not None else f"≥ {endpoint.at_least:g}"
+        return f"{endpoint.of} {limit}"
     return endpoint.words()

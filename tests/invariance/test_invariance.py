@@ -15,12 +15,14 @@ from sim import Plan, Study, run
 from sim.claims import Assume, Draws
 from sim.core.loading import dump, validate
 from sim.core.streams import Streams
+from sim.missingness import MissedVisit, Missing
 from sim.protocol import Protocol
-from sim.scenario import Missing
 from sim.trial import TrialRecord, simulate
 
 SOME_MISSED = Missing(
-    missed_visit=Assume(assume=0.1, because="so that a later visit could move what is missed")
+    missed_visit=MissedVisit(
+        probability=Assume(assume=0.1, because="so that a later visit could move what is missed")
+    )
 )
 
 

@@ -9,8 +9,8 @@ from sim.claims import Draws
 from sim.core.errors import InputError
 from sim.core.loading import dump, to_yaml, validate
 from sim.core.streams import Streams
+from sim.lives import create
 from sim.study import Study
-from sim.trial import create
 from tests.montecarlo import assert_mc
 
 COVARIATES = {

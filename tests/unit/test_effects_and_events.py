@@ -4,6 +4,7 @@ import pytest
 from sim.claims import Assume
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.effects.exponential_onset import ExponentialOnset
+from sim.effects.linear_onset import LinearOnset
 from sim.effects.none import NoEffect
 from sim.events import NEVER, Hazards, Ratings, occur
 from sim.treatments import Treatment
@@ -33,18 +34,43 @@ def events(latent=None, until=12.0, **tree):
 
 
 def test_an_effect_rises_by_half_lives_and_fades_after_the_end():
-    effect = ExponentialOnset(
+    exponential = ExponentialOnset(
         plateau=Assume(assume=-2, because="t"),
         half_weeks=Assume(assume=2, because="t"),
         persistence_half_weeks=Assume(assume=10, because="t"),
-    ).course("e", at_mean, np.full(BLOCK_SIZE, 4.0))
+    )
+    assert (exponential.size("e", at_mean) == -2).all()
+    shape = exponential.shape("e", at_mean, np.full(BLOCK_SIZE, 4.0))
+
+    def effect(weeks: float, stop: float, replicate: np.ndarray) -> np.ndarray:
+        return -2 * shape(weeks, stop, replicate)
+
     everyone = np.arange(BLOCK_SIZE)
     assert effect(0.0, 4.0, everyone) == pytest.approx(0)
     assert effect(2.0, 4.0, everyone) == pytest.approx(-2 * 0.5 / 0.75)
     assert effect(4.0, 4.0, everyone) == pytest.approx(-2)
     assert effect(14.0, 4.0, everyone) == pytest.approx(-2 * 0.5)
     assert effect(12.0, 2.0, everyone) == pytest.approx(-2 * 0.5 / 0.75 * 0.5)
-    assert not NoEffect().course("e", at_mean, np.full(BLOCK_SIZE, 4.0))(WEEKS, 4.0, 0).any()
+    assert not NoEffect().size("e", at_mean).any()
+    assert not NoEffect().shape("e", at_mean, np.full(BLOCK_SIZE, 4.0))(WEEKS, 4.0, 0).any()
+
+
+def test_a_linear_effect_is_earned_week_by_week():
+    linear = LinearOnset(
+        plateau=Assume(assume=-2, because="t"), persistence_half_weeks=Assume(assume=10, because="t")
+    )
+    shape, everyone = linear.shape("e", at_mean, np.full(BLOCK_SIZE, 8.0)), np.arange(BLOCK_SIZE)
+    assert (linear.size("e", at_mean) == -2).all()
+    assert shape(np.array([0.0, 2.0, 8.0, 18.0]), 8.0, 0) == pytest.approx([0, 0.25, 1, 0.5])
+    assert shape(12.0, 2.0, everyone) == pytest.approx(0.25 * 0.5)
+
+
+def test_nobody_stops_a_treatment_before_it_has_begun():
+    found = events(waiting=assume(3), discontinuation={"other": assume(0.05)})
+    assert found.stop.min() >= 3
+    assert set(np.unique(found.reason)) == {0, 3}
+    assert_share(found.stop < 9, 1 - np.exp(-0.05 * 6), detects=0.01)
+    assert ((found.stop < 15) | (found.stop == NEVER)).all(), "the course of 12 weeks ends in week 15"
 
 
 @pytest.mark.parametrize("week", [2.0, 4.0, 9.0])

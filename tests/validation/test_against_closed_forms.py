@@ -19,7 +19,8 @@ from sim.estimand import Estimand, Observations
 from sim.events import NEVER
 from sim.protocol import Protocol
 from sim.scenario import Scenario
-from sim.trial import simulate, true_values
+from sim.trial import simulate
+from sim.true_values import true_values
 from tests.montecarlo import assert_mc, assert_mean, assert_share
 
 BLOCKS = 160

@@ -8,9 +8,10 @@ import pytest
 from sim.claims import Draws
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.eligibility import Eligibility, EntryRule
+from sim.lives import Possible, create, experience
 from sim.screening import PainLevels
 from sim.study import Study
-from sim.trial import create, simulate, without_events
+from sim.trial import simulate
 from tests.montecarlo import assert_mean
 
 BLOCKS = 6
@@ -106,7 +107,8 @@ def test_baseline_explains_a_tenth_to_a_quarter_of_the_outcome(recipe):
     scenario = recipe.scenarios["recipe"].only(protocol)
     draws = Draws(Streams(3, 0), {})
     world = create(protocol, scenario, scenario.realise(protocol, draws), protocol.n, draws.streams)
-    score, _ = without_events(protocol, world, np.zeros((protocol.n, BLOCK_SIZE), dtype=np.int64))
+    arm = np.zeros((protocol.n, BLOCK_SIZE), dtype=np.int64)
+    score = experience(protocol, world, arm, draws.streams, Possible(stopping=False)).score
     measures = scenario.population.describe(world.cohort, protocol.eligibility, draws.streams)
     design = np.stack([world.baseline, *measures.values()], axis=-1)
     explained = [adjusted(design[:, r], score[:, r, -1]) for r in range(BLOCK_SIZE)]
@@ -128,7 +130,8 @@ def test_the_spread_of_pain_grows_as_reported(recipe):
     scenario = recipe.scenarios["recipe"].only(tree)
     draws = Draws(Streams(3, 0), {})
     world = create(tree, scenario, scenario.realise(tree, draws), tree.n, draws.streams)
-    score, _ = without_events(tree, world, np.zeros((tree.n, BLOCK_SIZE), dtype=np.int64))
+    arm = np.zeros((tree.n, BLOCK_SIZE), dtype=np.int64)
+    score = experience(tree, world, arm, draws.streams, Possible(stopping=False)).score
     start = np.sqrt(world.baseline.var(axis=0, ddof=1).mean())
     ratios = np.sqrt(score.var(axis=0, ddof=1).mean(axis=0)) / start
     assert np.all(np.diff(ratios) > 0)

@@ -1,0 +1,199 @@
+"""Patients before they meet an arm, and what they live through in it, whether it is seen or not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.adverse_events import believes, react
+from sim.core.streams import BLOCK_SIZE, Streams
+from sim.data import Scores
+from sim.estimand import Estimand
+from sim.events import NEVER, Events, Hazards, Ratings, occur
+from sim.other_outcomes import OwnWay, PainChange, rate
+from sim.protocol import Protocol
+from sim.scenario import Scenario, Truth
+from sim.screening import Cohort
+from sim.trajectories import Trajectories, effects_of, foresee, visit_by_visit
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.integer]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class World:
+    """The same patients before they meet an arm: who they are and what would happen.
+
+    ``starts`` are the latent baselines of the protocol's other instruments, (patient, replicate).
+    """
+
+    truth: Truth
+    cohort: Cohort
+    baseline: Floats
+    starts: Mapping[str, Floats]
+    trajectories: Trajectories
+    hazards: Hazards
+
+
+@dataclass(frozen=True)
+class Life:
+    """What patients live through in their arms, whether it is seen or not.
+
+    Attributes
+    ----------
+    score
+        Pain scores, complete, (patient, replicate, visit).
+    others
+        Scores on the other instruments.
+    events
+        Stopping and leaving.
+    adverse_events
+        Who has each, (patient, replicate).
+    rescued
+        Rescue medication before each visit, (patient, replicate, visit); None: nobody.
+    therapist
+        Number of each patient's therapist; None: no arm has therapists.
+    missed
+        Visits missed, (patient, replicate, visit); None: none.
+    """
+
+    score: Floats
+    others: Mapping[str, Scores]
+    events: Events
+    adverse_events: Mapping[str, Mask]
+    rescued: Mask | None
+    therapist: Ints | None
+    missed: Mask | None = None
+
+
+@dataclass(frozen=True)
+class Possible:
+    """Intercurrent events that can happen: the hypothetical strategies ask for lives without one."""
+
+    stopping: bool = True
+    rescue: bool = True
+
+    @classmethod
+    def under(cls, estimand: Estimand) -> "Possible":
+        """Say what happens in the lives that an estimand asks about."""
+        events = estimand.intercurrent_events
+        return cls(events.discontinuation != "hypothetical", events.rescue != "hypothetical")
+
+
+WHATEVER = Possible()
+
+
+def create(protocol: Protocol, scenario: Scenario, truth: Truth, n: int, streams: Streams) -> World:
+    """Enrol ``n`` patients a replicate and foresee what would happen to them under every arm."""
+    population = scenario.population
+    cohort = population.enrol(n, protocol.eligibility, truth.pain, streams)
+    covariates = population.describe(cohort, protocol.eligibility, streams, truth.covariates)
+    scores = {name: standard.score(covariates[name]) for name, standard in truth.standards.items()}
+    effects = effects_of(truth.arms, scores, cohort.true.shape, streams)
+    departure = _departures(truth.covariance, protocol.weeks, n, streams)
+    trajectories = foresee(cohort, truth.course, effects, protocol.weeks, departure)
+    baseline = protocol.pain.scale.score(cohort.rating.copy())
+    starts = {
+        name: levels.start(covariates, baseline.shape, OwnWay(name, streams))
+        for name, levels in truth.outcomes.items()
+    }
+    return World(truth, cohort, baseline, starts, trajectories, Hazards(truth.arms))
+
+
+def experience(
+    protocol: Protocol, world: World, arm: Ints, streams: Streams, possible: Possible = WHATEVER
+) -> Life:
+    """Let each patient live through an arm."""
+    truth, trajectories = world.truth, world.trajectories
+    therapist, shift = see_therapists(protocol, truth, arm, streams)
+    latent = trajectories.under(arm, shift)
+    adverse = react(arm, truth.arms, streams)
+    if truth.unblinding:
+        latent += (truth.belief * believes(truth.unblinding, adverse, arm.shape))[:, :, None]
+    events = _no_events(arm)
+    if possible.stopping:
+        events = occur(Ratings(protocol.weeks, world.cohort.rating, latent), arm, world.hazards, streams)
+        latent = trajectories.after_stopping(latent, arm, events.stop, shift)
+    others = _follow(protocol, world, arm, (latent, events), streams)
+    rescued = (
+        truth.rescue.taken(latent, protocol.weeks, streams) if truth.rescue and possible.rescue else None
+    )
+    if truth.rescue and rescued is not None:
+        latent += truth.rescue.relief[:, None] * rescued
+    return Life(protocol.pain.scale.score(latent), others, events, adverse, rescued, therapist)
+
+
+def lose(life: Life, world: World, weeks: Floats, streams: Streams) -> Life:
+    """Let visits be missed and patients be lost, by the scores of the lives they lead."""
+    missing, score = world.truth.missing, life.score
+    missed = missing.missed(world.baseline, score, weeks, streams)
+    lost = missing.leave(world.baseline, score, weeks, missed, streams)
+    if lost is None:
+        return replace(life, missed=missed)
+    events = replace(life.events, leave=np.minimum(life.events.leave, lost))
+    return replace(life, missed=missed, events=events)
+
+
+def see_therapists(
+    protocol: Protocol, truth: Truth, arm: Ints, streams: Streams
+) -> tuple[Ints | None, Floats | None]:
+    """Give patients of arms with therapists one in turn: therapist's number, and shift of the effect's size.
+
+    Both (patient, replicate), or None where no arm has therapists; a patient without one is a cluster alone.
+    """
+    if not any(a.therapists for a in protocol.arms):
+        return None, None
+    number = np.broadcast_to(np.arange(len(arm))[:, None], arm.shape).copy()
+    shift, first = np.zeros(arm.shape), len(arm)
+    for k, chosen in enumerate(protocol.arms):
+        if not chosen.therapists:
+            continue
+        mine = arm == k
+        turn = (np.cumsum(mine, axis=0) - 1) % chosen.therapists
+        own = streams(f"therapists of arm {k}").standard_normal((chosen.therapists, arm.shape[1]))
+        shift += np.where(mine, truth.therapist_sd(k) * np.take_along_axis(own, turn, axis=0), 0.0)
+        number = np.where(mine, first + turn, number)
+        first += chosen.therapists
+    return number, shift
+
+
+def _no_events(arm: Ints) -> Events:
+    never = np.full(arm.shape, NEVER)
+    return Events(never, np.zeros(arm.shape, dtype=np.int8), never)
+
+
+def _follow(
+    protocol: Protocol, world: World, arm: Ints, lived: tuple[Floats, Events], streams: Streams
+) -> dict[str, Scores]:
+    """Score the protocol's other instruments as pain, the treatment and the patients' own ways have them."""
+    if not world.starts:
+        return {}
+    latent, events = lived
+    truth, own = world.truth, world.trajectories.own
+    spread = np.sqrt(np.diagonal(truth.covariance, axis1=1, axis2=2))
+    pain = PainChange(mean=latent - own, own=(own - world.cohort.true[:, :, None]) / spread)
+    found = {}
+    for name, start in world.starts.items():
+        scale = protocol.instruments[name]
+        visits = truth.outcomes[name].follow(start, pain, protocol.weeks, OwnWay(name, streams))
+        beyond = truth.beyond_pain(name)
+        if beyond.any():
+            place = arm * arm.shape[1] + np.arange(arm.shape[1])
+            shares = world.trajectories.shares(arm, events.stop)
+            visits += np.take(beyond.ravel(), place)[:, :, None] * shares
+        found[name] = Scores(rate(start, scale), scale.score(visits))
+    return found
+
+
+def _departures(covariance: Floats, weeks: Floats, n: int, streams: Streams) -> Floats:
+    """Draw own departures, (patient, replicate, visit), a stream a visit, so a later one moves no earlier."""
+    factor = np.linalg.cholesky(covariance).transpose(1, 2, 0)
+    normal = [streams(f"departure week {week:g}").standard_normal((n, BLOCK_SIZE)) for week in weeks]
+    departure = visit_by_visit(n, BLOCK_SIZE, len(weeks))
+    for visit in range(len(weeks)):
+        np.multiply(factor[visit, 0], normal[0], out=departure[:, :, visit])
+        for earlier in range(1, visit + 1):
+            departure[:, :, visit] += factor[visit, earlier] * normal[earlier]
+    return departure

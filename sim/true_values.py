@@ -1,0 +1,74 @@
+"""True values of estimands, from the potential outcomes of other patients."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.claims import Draws
+from sim.core.streams import Streams
+from sim.data import TrialData
+from sim.estimand import Estimand
+from sim.lives import Possible, World, create, experience
+from sim.protocol import Protocol
+from sim.scenario import Scenario
+
+Floats = NDArray[np.float64]
+
+OTHER_PATIENTS = 2_000_000_000
+"""First block of the patients whose potential outcomes give the true values."""
+
+
+def true_values(protocol: Protocol, scenario: Scenario, draws: Draws, n: int) -> dict[str, Floats]:
+    """Compute every estimand's true value from the potential outcomes of ``n`` patients a replicate.
+
+    The same patients live through each arm, nothing is missing, and the estimand's strategies are
+    applied: shape (compared arm, replicate), in the units of the summary. They are others than the
+    trial's own, so that an estimate and its true value do not share the luck of one sample.
+    """
+    others = Streams(draws.streams.seed, OTHER_PATIENTS + draws.streams.block)
+    world = create(protocol, scenario, scenario.realise(protocol, draws), n, others)
+    lives = {name: _whole_lives(protocol, world, name, others) for name in _compared_arms(protocol)}
+    return {name: _contrast(protocol, estimand, lives) for name, estimand in protocol.estimands.items()}
+
+
+def _compared_arms(protocol: Protocol) -> set[str]:
+    contrasts = [estimand.contrast for estimand in protocol.estimands.values()]
+    return {arm for contrast in contrasts for arm in (*contrast.of, contrast.to)}
+
+
+Lives = dict[Possible, TrialData]
+"""Complete data of everybody in one arm, by what can happen."""
+
+
+def _whole_lives(protocol: Protocol, world: World, name: str, streams: Streams) -> Lives:
+    arm = np.full(world.baseline.shape, protocol.position(name), dtype=np.int64)
+    lives = {}
+    for possible in {Possible.under(estimand) for estimand in protocol.estimands.values()}:
+        life = experience(protocol, world, arm, streams, possible)
+        lives[possible] = TrialData(
+            arm=arm,
+            baseline=world.baseline,
+            score=life.score,
+            weeks=protocol.weeks,
+            stopped=life.events.ended,
+            sizes=(len(arm),),
+            others=life.others,
+            rescued=life.rescued,
+        )
+    return lives
+
+
+def _contrast(protocol: Protocol, estimand: Estimand, lives: dict[str, Lives]) -> Floats:
+    """Summary of the variable in each compared arm against that in the control, (compared arm, replicate)."""
+    endpoint, possible = protocol.endpoints[estimand.endpoint], Possible.under(estimand)
+    stratum = estimand.intercurrent_events.discontinuation == "principal_stratum"
+
+    def compare(of: str) -> Floats:
+        data = [lives[arm][possible] for arm in (of, estimand.contrast.to)]
+        values = [estimand.variable(one, endpoint) for one in data]
+        if stratum:
+            stays = ~np.any([one.stopped < estimand.visit for one in data], axis=0)
+            values = [np.where(stays, value, np.nan) for value in values]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return estimand.compare(*(np.nanmean(value, axis=0) for value in values))
+
+    return np.stack([compare(arm) for arm in estimand.contrast.of])
