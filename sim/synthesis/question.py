@@ -46,6 +46,15 @@ class Week(Part):
     because: Reason
 
 
+class Lump(Part):
+    """Treatments that count as one: rows of ``treatments`` are read as rows of ``into``. Without it all are
+    split."""
+
+    treatments: Annotated[tuple[str, ...], Field(min_length=1)]
+    into: str
+    because: Reason
+
+
 class TreatmentClass(Part):
     """Treatments that borrow from each other."""
 
@@ -136,6 +145,7 @@ class NetworkQuestion(Synthesis):
     exclude: tuple[Omission, ...] = ()
     weeks: tuple[Week, ...] = ()
     treatment_ends: tuple[Week, ...] = ()
+    lump: tuple[Lump, ...] = ()
     classes: dict[str, TreatmentClass]
     priors: Priors
     correlation: Correlation
@@ -151,6 +161,13 @@ class NetworkQuestion(Synthesis):
             raise wrong(f"classes: in two classes: {', '.join(twice)}")
         if self.reference not in every:
             raise wrong(f"reference '{self.reference}' is in no class")
+        lumped = [t for lump in self.lump for t in lump.treatments]
+        if both := sorted(set(lumped) & {*every, self.reference}):
+            raise wrong(f"lump: also in a class, where only the node stays: {', '.join(both)}")
+        if lost := sorted({lump.into for lump in self.lump} - set(every)):
+            raise wrong(f"lump: into a treatment that is in no class: {', '.join(lost)}")
+        if unknown := sorted(set(lumped) - set(TREATMENTS)):
+            raise wrong(f"lump: unknown treatment {', '.join(unknown)}; allowed: {', '.join(TREATMENTS)}")
         return self
 
     @cached_property
@@ -181,4 +198,5 @@ class NetworkQuestion(Synthesis):
             correlation=self.correlation.at,
             reference=self.reference,
             sd_stages=self.sd_from.stages if self.sd_from else (self.stage,),
+            lumped={t: lump.into for lump in self.lump for t in lump.treatments},
         )

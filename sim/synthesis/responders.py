@@ -83,6 +83,7 @@ class Responders(Part):
             A name in ``exclude`` or ``limits`` matches no row.
         """
         rows = join_arms(tables, tuple(DEFINITIONS))
+        rows["treatment"] = choices.node(rows["treatment"])
         for column in ("reduction", "at_most"):
             rows[column] = [getattr(DEFINITIONS[outcome], column) for outcome in rows["outcome"]]
         for limit in self.limits:

@@ -1,7 +1,7 @@
 """Which rows enter a synthesis: every other pain row gets the first reason that keeps it out."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,8 @@ class Choices:
 
     ``treatments`` maps a treatment to its class; ``omitted`` a study, or a study and arm, to the reason;
     ``weeks`` holds (study, words in the note, weeks) where a row prints none; ``correlation`` is that
-    of one patient's pain over a gap of weeks; ``sd_stages`` are the stages whose SDs are pooled.
+    of one patient's pain over a gap of weeks; ``sd_stages`` are the stages whose SDs are pooled;
+    ``lumped`` maps a treatment to the one it counts as.
     """
 
     stage: str
@@ -34,6 +35,11 @@ class Choices:
     correlation: Callable[[float], float]
     reference: str
     sd_stages: tuple[str, ...]
+    lumped: Mapping[str, str] = field(default_factory=dict)
+
+    def node(self, treatments: pd.Series) -> pd.Series:
+        """Treatments as the network knows them: those that are lumped under the name of their node."""
+        return treatments.map(lambda name: self.lumped.get(name, name))
 
     def omission(self, study: str, arm: str | None) -> str:
         """Reason why the configuration leaves this arm out, or ""."""
@@ -72,6 +78,7 @@ def require_known(tables: Evidence, choices: Choices) -> None:
 def screen_arms(tables: Evidence, choices: Choices) -> pd.DataFrame:
     """Pain rows of arms with ``reason`` ("" = may enter), values still on the source's scale."""
     rows = join_arms(tables, ("pain",))
+    rows["treatment"] = choices.node(rows["treatment"])
     rows["form"] = np.where(rows["statistic"].isin(CHANGES), "change", "mean")
     return with_reason(rows, _mean_rules(rows, choices))
 
@@ -80,6 +87,8 @@ def screen_contrasts(tables: Evidence, choices: Choices) -> pd.DataFrame:
     """Pain rows of contrasts with ``reason``: "" (may enter), ``CHECK``, or why not."""
     rows = tables.contrasts[tables.contrasts["outcome"] == "pain"].reset_index(drop=True)
     rows = rows.merge(tables.studies[["study_id", "stage"]], on="study_id", how="left")
+    for side in ("treatment", "comparator"):
+        rows[side] = choices.node(rows[side])
     rows["stage"] = [_stage(p, s) for p, s in zip(rows["population"], rows["stage"], strict=True)]
     rows["weeks"] = [
         choices.week(s, note) if np.isnan(w) else w

@@ -62,6 +62,7 @@ def test_a_folder_adds_rows(tmp_path: Path) -> None:
         ("outcomes", {"statistic": "mode"}, "statistic"),
         ("outcomes", {"dispersion": "mad"}, "dispersion"),
         ("outcomes", {"value": "11"}, "value"),
+        ("outcomes", {"value": "-3"}, "value"),  # a wrong sign: no level is below its scale
         ("outcomes", {"value": ""}, "value"),
         ("outcomes", {"statistic": "mean_change", "value": "-11"}, "value"),
         (
@@ -86,6 +87,8 @@ def test_a_folder_adds_rows(tmp_path: Path) -> None:
         ("contrasts", {"favours_when": "up"}, "favours_when"),
         ("contrasts", {"comparator": "air"}, "comparator"),
         ("contrasts", {"ci_low": "0"}, "ci_low"),
+        ("contrasts", {"estimate": "5"}, "ci_high"),  # a sign lost from the estimate, not from its interval
+        ("contrasts", {"measure": "RR"}, "estimate"),  # a ratio below zero
         ("contrasts", {"estimate": "", "ci_low": "", "ci_high": ""}, "estimate"),
     ],
 )

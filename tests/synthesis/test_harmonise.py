@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from sim.core.errors import InputError
-from sim.core.loading import load
+from sim.core.loading import dump, load, validate
 from sim.evidence import Evidence, load_evidence
 from sim.synthesis import Synthesis
 from sim.synthesis.harmonise import Harmonised, harmonise
@@ -161,3 +161,39 @@ def test_unknown_studies_and_arms_are_input_errors() -> None:
 def test_a_stage_without_rows_is_an_input_error() -> None:
     with pytest.raises(InputError, match="no row of stage 'subacute'"):
         harmonise(tables(), replace(question("chronic").choices(), stage="subacute", admitted=frozenset()))
+
+
+def lumped(**lump: object) -> NetworkQuestion:
+    """The chronic synthesis with placebos that count as one."""
+    tree = dump(question("chronic"))
+    gone = {"sham", "open_label_placebo"}
+    tree["classes"]["inert"]["treatments"] = ["placebo"]
+    tree["lump"] = [{"treatments": sorted(gone), "into": "placebo", "because": "test"} | lump]
+    made = validate(tree, Synthesis, "test")
+    assert isinstance(made, NetworkQuestion)
+    return made
+
+
+def test_lumped_controls_are_one_node_and_nothing_else_moves() -> None:
+    split, one = question("chronic").harmonised.entries, lumped().harmonised.entries
+    both = split.merge(one, on=["file", "row", "form"], suffixes=("", "_one"))
+    changed = both[
+        (both["treatment"] != both["treatment_one"]) | (both["comparator"] != both["comparator_one"])
+    ]
+    assert {"sham", "open_label_placebo"} == {
+        name
+        for name in (*changed["treatment"], *changed["comparator"])
+        if name in ("sham", "open_label_placebo")
+    }
+    assert not {"sham", "open_label_placebo"} & {*one["treatment"], *one["comparator"]}
+    assert (both["value"] == both["value_one"]).all()
+    assert len(both) == len(split) == len(one)
+
+
+def test_a_lumped_treatment_is_in_no_class_and_goes_into_one() -> None:
+    with pytest.raises(InputError, match="lump: into a treatment that is in no class: sham"):
+        lumped(treatments=["open_label_placebo"], into="sham")
+    with pytest.raises(InputError, match=r"lump: also in a class.*placebo"):
+        lumped(treatments=["placebo"])
+    with pytest.raises(InputError, match="lump: unknown treatment pla"):
+        lumped(treatments=["pla"])
