@@ -46,7 +46,7 @@ def small(configs: Path, evidence: Path | None = None) -> Synthesis:
     """The acute synthesis of two treatments, with short chains."""
     tree = dump(load(configs / "syntheses" / "acute.yaml", Synthesis))
     tree["classes"] = {name: tree["classes"][name] for name in ("inert", "nsaid")}
-    tree["sampling"] = {"chains": 4, "tune": 400, "draws": 600, "target_accept": 0.95}
+    tree["sampling"] = {"chains": 4, "tune": 800, "draws": 1200, "target_accept": 0.95}
     return validate(tree | ({"evidence": {"add": str(evidence)}} if evidence else {}), Synthesis, "small")
 
 
