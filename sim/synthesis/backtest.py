@@ -15,13 +15,14 @@ from sim.synthesis.course import Course
 from sim.synthesis.ends import treatment_ends, typical_end
 from sim.synthesis.figures.backtest import draw_backtest
 from sim.synthesis.folds import Fold
+from sim.synthesis.foretold_counts import score_counts
 from sim.synthesis.model import build_model
 from sim.synthesis.prior_share import effect_moments, share_table
 from sim.synthesis.question import NetworkQuestion
 from sim.synthesis.results import network_of
 from sim.synthesis.sampling import diagnose, draw
 
-VERSION = 2
+VERSION = 3
 """Raise it when a fold's numbers change for the same fit: folds of another version are made again."""
 FOLDS = "folds"
 LEVELS = (0.5, 0.8, 0.95)
@@ -105,8 +106,10 @@ def _foretell(config: NetworkQuestion, fold: Fold, compiled: Any) -> dict[str, A
     )
     posterior = draw(compiled.with_data(**fold.rest().data()), config.sampling, seed, progress=False)
     diagnostics = diagnose(posterior)
-    reported = _flat(posterior, "reported")
-    rows = score(fold, reported).assign(converged=diagnostics["converged"])
+    found = [score(fold, _flat(posterior, "reported"))]
+    if fold.network.counts is not None:
+        found.append(score_counts(fold.network, fold.study, _flat(posterior, "share"), LEVELS))
+    rows = pd.concat(found, ignore_index=True).assign(converged=diagnostics["converged"])
     return {
         "version": VERSION,
         "study": fold.study,

@@ -89,6 +89,6 @@ def observe(network: Network, latent: Latent) -> None:
         pm.Normal("sds", pt.dot(data["sd_mixing"], log_sd), 1.0, observed=data["sd_whitened"])
     if network.counts is not None:
         counts = network.counts
-        share = pt.clip(latent.shares(counts), LEAST, 1 - LEAST)
+        share = pm.Deterministic("share", pt.clip(latent.shares(counts), LEAST, 1 - LEAST))
         log_likelihood = counts.value * pt.log(share) + (counts.n - counts.value) * pt.log(1 - share)
         pm.Potential("responders", pt.sum(data["count_weight"] * log_likelihood))
