@@ -21,11 +21,11 @@ def held_counts(network: Network, study: str) -> Ints:
 
 
 def score_counts(network: Network, study: str, share: Floats, levels: tuple[float, ...]) -> pd.DataFrame:
-    """Set each count beside its predictive distribution, in the columns of ``backtest.score``; as shares.
+    """Set each count, as a share, beside its predictive distribution, in the columns of ``backtest.score``.
 
-    Over posterior draws of the expected share the prediction is a mixture of binomials. The PIT is that at the
-    middle of the count's own probability, which is uniform on average (Czado et al. 2009,
-    doi:10.1111/j.1541-0420.2009.01191.x, in its non-randomised form).
+    Over posterior draws of the expected share the prediction is a mixture of binomials. The PIT is that at
+    the middle of the count's own probability (the non-randomised form of Czado et al. 2009,
+    doi:10.1111/j.1541-0420.2009.01191.x).
 
     Parameters
     ----------
