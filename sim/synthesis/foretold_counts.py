@@ -47,7 +47,7 @@ def _scored(
     """One count: the probability of every possible number of responders, then its place among them."""
     i, study = which
     cell, n, seen = counts.cell[i], round(float(counts.n[i])), round(float(counts.value[i]))
-    chance = binom.pmf(np.arange(n + 1)[:, None], n, share).mean(axis=1)
+    chance = np.asarray(binom.pmf(np.arange(n + 1)[:, None], n, share)).mean(axis=1)
     below = np.cumsum(chance)
     mean = float(np.arange(n + 1) @ chance) / n
     square = float(np.arange(n + 1) ** 2 @ chance) / n**2
