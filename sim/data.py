@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.core.streams import Streams
 from sim.endpoints import PAIN
 
 Floats = NDArray[np.float64]
@@ -51,6 +52,10 @@ class TrialData:
     therapist
         Number of each patient's therapist, (patient, replicate); a patient without one has a number of their
         own; None: no arm has therapists.
+    reason
+        Why treatment was stopped, position in ``REASONS``, (patient, replicate).
+    streams
+        Of the block, for an analysis that draws; a single trial taken out of its block has none.
     """
 
     arm: Ints
@@ -62,6 +67,8 @@ class TrialData:
     others: Mapping[str, Scores] = field(default_factory=dict)
     rescued: Mask | None = None
     therapist: Ints | None = None
+    reason: Ints | None = None
+    streams: Streams | None = None
 
     def visit(self, week: float) -> int:
         """Position of the follow-up visit at ``week``."""
@@ -91,6 +98,8 @@ class TrialData:
             others={name: scores.one(replicate) for name, scores in self.others.items()},
             rescued=None if self.rescued is None else self.rescued[:, r],
             therapist=None if self.therapist is None else self.therapist[:, r],
+            reason=None if self.reason is None else self.reason[:, r],
+            streams=None,
         )
 
 

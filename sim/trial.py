@@ -1,7 +1,7 @@
 """A block of trials from randomisation to decision. This is the protocol in code: it holds no arithmetic."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,7 @@ def simulate(
     arm = protocol.allocation.assign(sizes[-1], protocol.ratio, draws.streams)
     enrolled = protocol.operations.enrolment(sizes[-1], truth.site_rate, draws.streams)
     life = lose(experience(protocol, world, arm, draws.streams), world, protocol.weeks, draws.streams)
-    data = observe(protocol, world, arm, life, sizes)
+    data = replace(observe(protocol, world, arm, life, sizes), streams=draws.streams)
     findings = tuple(analyse(protocol, look, data) for look in protocol.looks)
     finished = enrolled[np.array(sizes) - 1] + protocol.primary_week
     return TrialRecord(sizes, findings, data, life.events, life.adverse_events, finished)
@@ -93,6 +93,7 @@ def observe(protocol: Protocol, world: World, arm: Ints, life: Life, sizes: tupl
         others={k: Scores(v.baseline, hide(v.visits, weeks, leave, missed)) for k, v in life.others.items()},
         rescued=life.rescued,
         therapist=life.therapist,
+        reason=life.events.reason,
     )
 
 

@@ -112,7 +112,8 @@ def as_observations(data: DataSet, visit: int) -> Observations:
     arm = data.arm[:, None]
     baseline = np.full(arm.shape, np.nan) if data.baseline is None else data.baseline.values
     stopped = np.full(arm.shape, np.inf) if data.stopped is None else data.stopped[:, None]
-    trial = TrialData(arm, baseline, data.value[:, None, :], weeks, stopped, (len(arm),))
+    reason = None if data.reason is None else data.reason[:, None]
+    trial = TrialData(arm, baseline, data.value[:, None, :], weeks, stopped, (len(arm),), reason=reason)
     contrast = Contrast(of=data.arms[1:], to=data.arms[0])
     estimand = Estimand(endpoint="value", visit=weeks[visit], contrast=contrast, summary="mean_difference")
     return Observations(

@@ -29,9 +29,9 @@ class Contrasted:
 
 def clusters_of(observed: Observations) -> Ints:
     """Number of each patient's therapist; a cluster of one's own for all where no arm has any."""
-    therapist = getattr(observed.data, "therapist", None)
+    therapist = observed.data.therapist
     alone = np.broadcast_to(np.arange(len(observed.arm))[:, None], observed.arm.shape)
-    return alone if therapist is None else np.asarray(therapist)
+    return alone if therapist is None else therapist
 
 
 def clustered(measured: Measurements, cluster: Ints, weights: Floats, errors: ClusterErrors) -> Contrasted:

@@ -70,6 +70,8 @@ class DataSet:
         Number of each patient's cluster, (patient,): a therapist, a site.
     stopped
         When each patient's treatment was stopped, (patient,); inf is never.
+    reason
+        Why, position in ``REASONS``, (patient,).
     """
 
     arms: tuple[str, ...]
@@ -82,6 +84,7 @@ class DataSet:
     event: Floats | None = None
     cluster: Ints | None = None
     stopped: Floats | None = None
+    reason: Ints | None = None
 
     @property
     def adjusted_for(self) -> tuple[Covariate, ...]:

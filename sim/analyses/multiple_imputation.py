@@ -16,9 +16,11 @@ from sim.analyses.moments import Measurements
 from sim.analyses.reference_based import Strategy
 from sim.analyses.repeated_measures import compared_arms
 from sim.analyses.rubin import pool
-from sim.core.parts import wrong
+from sim.core.errors import InputError
+from sim.core.parts import suggest, wrong
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.estimand import Observations
+from sim.events import REASONS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
@@ -34,9 +36,10 @@ class MultipleImputation(Analysis):
     last value the mean follows the patient's own arm (missing at random) or a reference-based strategy
     of Carpenter, Roger & Kenward (2013, doi:10.1080/10543406.2013.834911); values missing before it are
     always at random. ``delta`` is added to what is imputed after the last value in arms other than the
-    reference. ``then`` analyses each completed visit (ANCOVA by default), pooled by Rubin's rules (1987)
-    with the degrees of freedom of Barnard & Rubin (1999, doi:10.1093/biomet/86.4.948), which overstate
-    the error after reference-based imputation (Cro, Carpenter & Kenward 2019, doi:10.1111/rssa.12423).
+    reference. ``by_reason`` takes another strategy for patients who stopped treatment for that reason.
+    ``then`` analyses each completed visit (ANCOVA by default), pooled by Rubin's rules (1987) with the
+    degrees of freedom of Barnard & Rubin (1999, doi:10.1093/biomet/86.4.948), which overstate the error
+    after reference-based imputation (Cro, Carpenter & Kenward 2019, doi:10.1111/rssa.12423).
     ``tipping_point`` asks for the delta at which a real trial's two-sided p passes that level.
     """
 
@@ -44,6 +47,7 @@ class MultipleImputation(Analysis):
     summary: ClassVar[str | None] = "mean_difference"
     imputations: int = Field(20, ge=2, le=10_000)
     strategy: Strategy = "missing_at_random"
+    by_reason: dict[str, Strategy] = Field({}, description="another strategy after stopping for this reason")
     delta: float = 0.0
     then: Analysis = Ancova(estimand="completed")
     tipping_point: float | None = Field(None, gt=0, lt=1, description="two-sided level, on real data")
@@ -56,6 +60,9 @@ class MultipleImputation(Analysis):
 
     @model_validator(mode="after")
     def _takes_one_visit(self) -> Self:
+        for reason in self.by_reason:
+            if reason not in REASONS[1:]:
+                raise wrong(f"by_reason: unknown reason '{reason}':{suggest(reason, REASONS[1:])}")
         if self.then.kind not in ("ancova", "t"):  # type: ignore[attr-defined]
             raise wrong("then.kind: only an analysis of one visit is allowed: ancova, t")
         return self
@@ -94,20 +101,35 @@ class MultipleImputation(Analysis):
 
     def _completed(self, trial: "_Incomplete", delta: float | None) -> Iterator[Observations]:
         shift = (self.delta if delta is None else delta) * (trial.imputer.left & trial.imputer.treated)
-        which = np.zeros(len(shift), dtype=np.int64)
+        strategies, which = (self.strategy, *self.by_reason.values()), self._which(trial)
         for noise in self._noise(trial):
             value = trial.observed.value.copy()
-            value[trial.imputer.missing] = (
-                trial.imputer.complete(noise, (self.strategy,), which) + trial.middle + shift
-            )
+            drawn = trial.imputer.complete(noise, strategies, which)
+            value[trial.imputer.missing] = drawn + trial.middle + shift
             yield replace(trial.observed, value=value)
+
+    def _which(self, trial: "_Incomplete") -> Ints:
+        """Place of each missing value's strategy: 0 for the general one, then those by reason.
+
+        Raises
+        ------
+        InputError
+            ``by_reason`` is asked for, but the data know no reasons.
+        """
+        which = np.zeros(len(trial.imputer.missing[0]), dtype=np.int64)
+        reason = trial.observed.data.reason
+        if self.by_reason and reason is None:
+            raise InputError("columns.reason: required by 'by_reason', but not given")
+        for place, name in enumerate(self.by_reason, start=1):
+            which[np.asarray(reason)[trial.imputer.missing] == REASONS.index(name)] = place
+        return which
 
     def _noise(self, trial: "_Incomplete") -> Iterator[Noise]:
         patients, replicates, visits = trial.imputer.measured.value.shape
         shape = (max(replicates, BLOCK_SIZE), len(trial.imputer.measured.columns), visits)
-        streams = Streams(self.seed, 0)
+        streams = trial.observed.data.streams or Streams(self.seed, 0)
         for number in range(self.imputations):
-            noise = Noise.draw(streams(f"imputation {number}"), patients, shape)
+            noise = Noise.draw(streams(f"imputation {number} of seed {self.seed}"), patients, shape)
             yield noise.first(patients, replicates)
 
     def analyse(self, data: DataSet) -> Result:
@@ -152,6 +174,8 @@ class MultipleImputation(Analysis):
         """Say the analysis in words."""
         delta = f", shifted by {self.delta:g}" if self.delta else ""
         strategy = self.strategy.replace("_", " ")
+        for reason, other in self.by_reason.items():
+            strategy += f", after {reason.replace('_', ' ')} {other.replace('_', ' ')}"
         return (
             f"{self.imputations} imputations ({strategy}{delta}) pooled by Rubin's rules, each analysed by "
             f"{self.then.words()}"

@@ -19,7 +19,7 @@ def times_of(observed: Observations, cuts: tuple[float, ...]) -> Times:
     InputError
         The estimand's endpoint is no time.
     """
-    event = getattr(observed, "event", None)
+    event = observed.event
     if event is None:
         raise InputError("the endpoint is no time to an event")
     return Times(observed.value, event, np.digitize(observed.baseline, cuts))

@@ -101,7 +101,11 @@ def show(result: Result) -> None:
         table.add_column(heading, no_wrap=True, overflow="fold")
     for row in result.estimates:
         table.add_row(*_cells(row))
-    Console(width=max(out.width, WIDTH), highlight=False).print(table)
+    wide = Console(width=max(out.width, WIDTH), highlight=False)
+    wide.print(table)
+    for name, delta in result.model.get("tipping_point", {}).items():
+        said = "none found" if delta is None else f"{delta:.3f}"
+        wide.print(_escaped(f"tipping point of {name}: {said}"), soft_wrap=True)
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from sim.analyses.data_set import Covariate, DataSet
 from sim.core.errors import InputError
 from sim.core.parts import Part, suggest
 from sim.endpoints import Endpoint
+from sim.events import REASONS
 
 Floats = NDArray[np.float64]
 
@@ -40,6 +41,7 @@ class Columns(Part):
     event: str | None = Field(None, description="where the values are times: 1 for an event, 0 for censored")
     cluster: str | None = Field(None, description="therapist or site; empty is a cluster of one's own")
     stopped: str | None = Field(None, description="time at which treatment was stopped; empty is never")
+    reason: str | None = Field(None, description="why it was stopped: adverse_event, inefficacy; empty: none")
 
     @field_validator("covariates", mode="before")
     @classmethod
@@ -51,7 +53,7 @@ class Columns(Part):
     @property
     def of_patients(self) -> tuple[str, ...]:
         """Columns that hold the same for all rows of a patient."""
-        optional = (self.baseline, self.cluster, self.stopped)
+        optional = (self.baseline, self.cluster, self.stopped, self.reason)
         given = tuple(name for name in optional if name is not None)
         return (self.arm, *given, *(covariate.column for covariate in self.covariates))
 
@@ -190,6 +192,7 @@ def arrange(table: Table, layout: Layout) -> DataSet:
         None if columns.event is None else _wide(table, columns, columns.event, (patients, visits)),
         None if columns.cluster is None else _clusters(first[columns.cluster]),
         None if columns.stopped is None else _stopped(table, columns.stopped, first),
+        None if columns.reason is None else _reason(table, columns.reason, first),
     )
 
 
@@ -245,6 +248,16 @@ def _clusters(labels: "pd.Series[str]") -> NDArray[np.integer]:
 def _stopped(table: Table, column: str, first: pd.DataFrame) -> Floats:
     """Time at which each patient's treatment was stopped; inf where the cell is empty."""
     return np.asarray(table.numbers(column).loc[first.index].fillna(np.inf), dtype=np.float64)
+
+
+def _reason(table: Table, column: str, first: pd.DataFrame) -> NDArray[np.integer]:
+    """Position of each patient's reason in ``REASONS``."""
+    labels = first[column].mask(first[column] == "", REASONS[0])
+    unknown = labels.index[~labels.isin(REASONS)]
+    if len(unknown):
+        hint = suggest(labels[unknown[0]], REASONS)
+        raise table.wrong(column, unknown[0], f"unknown reason '{labels[unknown[0]]}':{hint}")
+    return np.array([REASONS.index(label) for label in labels], dtype=np.int64)
 
 
 def _numeric(table: Table, column: str, first: pd.DataFrame) -> Covariate:

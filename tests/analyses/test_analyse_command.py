@@ -33,6 +33,7 @@ def frame() -> pd.DataFrame:
                 "sex": "fm"[i % 2],
                 "therapist": f"t{i % 9}" if one.arm[i, 0] == 2 else "",
                 "stopped": 5 if i % 11 == 0 else "",
+                "reason": "adverse_event" if i % 11 == 0 else "",
                 "weeks_to_response": (2, 6, 12)[i // 5 % 3],
                 "responded": int(i % 7 > one.arm[i, 0]),
             }
@@ -74,6 +75,7 @@ def test_every_example_runs_on_a_trial(file, tmp_path, capsys, frame):
     code, out, _ = run(capsys, str(tmp_path / "trial.csv"), str(file))
     assert code == 0
     assert all(row["name"] in out for row in rows)
+    assert ("tipping point of difference[drug - placebo, 12]" in out) == ("tipping" in file.read_text())
 
 
 def test_there_is_an_example_of_every_kind():

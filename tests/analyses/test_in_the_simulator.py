@@ -20,6 +20,7 @@ SIMULATED = [kind for kind in KINDS if (Analysis.kinds()[kind].summary or "mean_
 
 OPTIONS = {
     "conditional_mean": {"groups": 5},
+    "multiple_imputation": {"imputations": 3, "by_reason": {"adverse_event": "jump_to_reference"}},
     "bayes_normal": {"difference": {"components": [{"mean": 0, "sd": 2}]}},
 }
 """What a kind needs, and the jackknife coarse, for time."""
@@ -39,6 +40,9 @@ def findings(two_arm: Study, two_arm_file) -> dict[str, Finding]:
     looks = [{"analysis": asked(kind), "rule": rule} for kind in SIMULATED]
     protocol = validate({**tree, "looks": looks}, Protocol, "test")
     record = simulate(protocol, two_arm.scenarios["expected"], Draws(Streams(7, 0), {}), (40, 80))
+    # imputation draws from the block's own streams, and may follow the reason for stopping
+    assert record.data.streams == Streams(7, 0)
+    assert record.data.reason is not None
     return dict(zip(SIMULATED, record.findings, strict=True))
 
 

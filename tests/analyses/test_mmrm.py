@@ -14,8 +14,9 @@ from sim.analyses.mmrm import Mmrm
 from sim.analyses.moments import Measurements, summarise
 from sim.analyses.reml import fit
 from sim.analyses.small_sample import contrasts
-from tests.analyses.blocks import block, design, observe, single
+from tests.analyses.blocks import MEAN, block, design, observe, single
 from tests.analyses.plain_reml import Plain
+from tests.analyses.test_one_visit import data_set
 from tests.montecarlo import assert_share
 
 LAST = np.array([0.0, 0.0, 1.0])
@@ -163,3 +164,18 @@ def test_missing_at_random_keeps_the_type_one_error():
 def test_options_are_understood_by_their_short_names():
     assert Mmrm(estimand="primary", covariance="AR1H", df="Kenward-Roger").covariance == "heterogeneous_ar1"
     assert Mmrm(estimand="primary", covariance="us", df="Kenward-Roger").df == "kenward_roger"
+
+
+@pytest.mark.parametrize("df", ["satterthwaite", "kenward_roger"])
+@pytest.mark.parametrize("covariance", ["unstructured", "toeplitz", "ar1", "compound_symmetry"])
+@pytest.mark.parametrize("by_visit", [True, False])
+def test_a_simulated_trial_and_a_real_one_are_fitted_alike(covariance, df, by_visit):
+    data = block(replicates=2, sizes=(60, 90))
+    analysis = Mmrm(estimand="x", covariance=covariance, df=df, baseline_by_visit=by_visit)
+    found = analysis.estimate(observe(data))
+    assert np.isfinite(found.df).all()
+    rows = {row.name: row for row in analysis.analyse(data_set(single(data, 90, 1), MEAN)).estimates}
+    for place, arm in enumerate("bc"):
+        row = rows[f"difference[{arm} - a, w12]"]
+        for name in ("estimate", "se", "df"):
+            assert getattr(row, name) == pytest.approx(getattr(found, name)[place, 1, 1], rel=1e-5)

@@ -18,6 +18,7 @@ from sim.analyses.terms import Terms
 from sim.cli.long_form import Layout, Table, arrange
 from sim.core.errors import InputError
 from sim.core.loading import validate
+from sim.core.streams import Streams
 from sim.data import TrialData
 from tests.analyses.blocks import MEAN, block, design, observe, single
 from tests.analyses.plain_reml import Plain
@@ -191,6 +192,44 @@ def test_only_an_analysis_of_one_visit_can_follow():
     part = {"kind": "multiple_imputation", "estimand": "x", "then": {"kind": "mmrm"}}
     with pytest.raises(InputError, match="only an analysis of one visit"):
         validate(part, Analysis, "test")
+
+
+def test_reasons_choose_their_strategy():
+    """Patients who stopped for an adverse event jump to the reference, the others go on as their arm did."""
+    one = single(block(), 90, 1)
+    reason = (np.arange(90)[:, None] % 2 == 0).astype(np.int64)
+    observed = observe(replace(one, reason=reason))
+    mixed = MultipleImputation(estimand="x", by_reason={"adverse_event": "jump_to_reference"}, imputations=2)
+
+    def values(analysis: MultipleImputation) -> np.ndarray:
+        return next(analysis._completed(analysis._incomplete(observed, 90), None)).value[:, 0]
+
+    jump = values(MultipleImputation(estimand="x", strategy="jump_to_reference", imputations=2))
+    at_random = values(MultipleImputation(estimand="x", imputations=2))
+    event = reason[:, 0] == 1
+    np.testing.assert_array_equal(values(mixed), np.where(event, jump, at_random))
+    assert (jump != at_random)[event].any()
+    assert (jump != at_random)[~event].any()
+    with pytest.raises(InputError, match=r"columns\.reason: required"):
+        mixed.estimate(observe(one))
+    with pytest.raises(InputError, match="unknown reason 'bored'"):
+        validate(
+            {"kind": "multiple_imputation", "estimand": "x", "by_reason": {"bored": "copy_reference"}},
+            Analysis,
+            "test",
+        )
+
+
+def test_blocks_have_imputations_of_their_own_and_a_seed_gives_others():
+    data = block()
+    analysis = MultipleImputation(estimand="x", imputations=2)
+    found = [
+        analysis.estimate(observe(replace(data, streams=Streams(7, number)))).estimate for number in (0, 1, 0)
+    ]
+    assert (found[0] != found[1]).all()
+    np.testing.assert_array_equal(found[0], found[2])
+    other = analysis.model_copy(update={"seed": 2}).estimate(observe(data)).estimate
+    assert (other != analysis.estimate(observe(data)).estimate).all()
 
 
 @pytest.mark.skipif(not FILE.exists(), reason="the reference values are not beside the repository")
