@@ -13,7 +13,8 @@ from sim.study import Study
 from sim.trial import Finding, simulate
 from tests.analyses.blocks import KINDS
 
-REFERENCE = {"mean_difference": "ancova", "risk_difference": "responder_difference"}
+REFERENCE = {"mean_difference": "ancova", "risk_difference": "responder_difference", "hazard_ratio": "cox"}
+ESTIMANDS = {"mean_difference": "primary", "risk_difference": "responder", "hazard_ratio": "time"}
 SIMULATED = [kind for kind in KINDS if (Analysis.kinds()[kind].summary or "mean_difference") in REFERENCE]
 """The others need an estimand that the simulator does not have."""
 
@@ -28,8 +29,8 @@ OPTIONS = {
 
 def asked(kind: str) -> dict[str, object]:
     """The analysis part of a look, of the right estimand."""
-    risk = Analysis.kinds()[kind].summary == "risk_difference"
-    return {"kind": kind, "estimand": "responder" if risk else "primary", **OPTIONS.get(kind, {})}
+    summary = Analysis.kinds()[kind].summary or "mean_difference"
+    return {"kind": kind, "estimand": ESTIMANDS.get(summary, "primary"), **OPTIONS.get(kind, {})}
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,9 @@ def findings(two_arm: Study, two_arm_file) -> dict[str, Finding]:
     tree = read_yaml(two_arm_file)["protocols"]["small"]
     rule = {"kind": "one_sided", "alpha": 0.025}
     looks = [{"analysis": asked(kind), "rule": rule} for kind in SIMULATED]
+    tree["endpoints"] = {"first_response": {"kind": "time_to_response", "reduction": 0.3, "visits": 1}}
+    time = {**tree["estimands"]["primary"], "endpoint": "first_response", "summary": "hazard_ratio"}
+    tree["estimands"]["time"] = time
     protocol = validate({**tree, "looks": looks}, Protocol, "test")
     record = simulate(protocol, two_arm.scenarios["expected"], Draws(Streams(7, 0), {}), (40, 80))
     # imputation draws from the block's own streams, and may follow the reason for stopping
