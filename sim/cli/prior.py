@@ -5,6 +5,7 @@ from typing import Any
 from rich.table import Table
 
 from sim.cli.console import out
+from sim.mixtures.conflict import ALARM
 
 ROWS = {"map": "new study", "population_mean": "mean of studies", "tau": "SD between studies (tau)"}
 
@@ -26,6 +27,14 @@ def show_prior(report: dict[str, Any]) -> None:
     for key, label in (("", "mixture"), ("robust", "robust mixture")):
         if not key or key in report:
             _show_mixture(label, report[key] if key else report)
+    indirect = [study for study, basis in report["basis"].items() if basis == "indirect"]
+    if indirect:
+        out.print(f"indirect (another condition): {', '.join(indirect)}")
+    for study, p in report.get("conflict", {}).items():
+        if p < ALARM:
+            out.print(
+                f"warning: {study} conflicts with the prior that the others make (p = {p:.3f}, Box 1980)"
+            )
     out.print(f"folder: {report['folder']}")
 
 

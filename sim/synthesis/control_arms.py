@@ -38,6 +38,13 @@ class ControlArms:
             for study, *values in zip(self.studies, *numbers, strict=True)
         ]
 
+    def without(self, place: int) -> "ControlArms":
+        """Leave one study out."""
+        rest = np.arange(len(self.n)) != place
+        studies = tuple(study for i, study in enumerate(self.studies) if i != place)
+        columns = {name: values[rest] for name, values in self.columns.items()}
+        return ControlArms(self.outcome, studies, self.n[rest], columns)
+
     def unit_sd(self) -> float:
         """SD of one patient, from the standard errors: the root of the mean of n × se²."""
         return float(np.sqrt(np.mean(self.n * self.columns["se"] ** 2)))

@@ -1,5 +1,6 @@
 """What a network meta-analysis asks: stage, classes, priors, and which evidence answers."""
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +11,7 @@ from sim.core.parts import Part, wrong
 from sim.evidence import Evidence, load_evidence
 from sim.evidence.vocabulary import TREATMENTS
 from sim.synthesis.base import Synthesis
+from sim.synthesis.discounting import discounted
 from sim.synthesis.harmonise import Harmonised, harmonise
 from sim.synthesis.priors import LogNormalPrior, NormalPrior, Positive, Reason, SharePrior
 from sim.synthesis.responders import Responders
@@ -34,6 +36,21 @@ class Admission(Part):
     """A study treated otherwise than its row says."""
 
     study: str
+    because: Reason
+
+
+class Discount(Part):
+    """A study whose likelihood counts with a power: 1 is whole, 0.5 as if half its patients had been seen."""
+
+    study: str
+    factor: Annotated[float, Field(gt=0, le=1)]
+    because: Reason
+
+
+class ScaleRange(Part):
+    """Which two values of a scale are the ends of 0 to 10; overrides the range that a row prints."""
+
+    ends: tuple[float, float]
     because: Reason
 
 
@@ -137,12 +154,15 @@ class NetworkQuestion(Synthesis):
     """The question of a network meta-analysis of mean pain; its members say how it is answered."""
 
     stage: Literal["acute", "subacute", "chronic"]
+    outcome: Literal["pain", "disability"] = "pain"
+    scales: dict[str, ScaleRange] = {}
     reference: str = "placebo"
     provenance: tuple[Literal["checked", "derived", "unverified"], ...] = ("checked", "derived")
     evidence: EvidenceUse = EvidenceUse()
     include: tuple[Admission, ...] = ()
     indirect: tuple[Admission, ...] = ()
     exclude: tuple[Omission, ...] = ()
+    discount: tuple[Discount, ...] = ()
     weeks: tuple[Week, ...] = ()
     treatment_ends: tuple[Week, ...] = ()
     lump: tuple[Lump, ...] = ()
@@ -179,6 +199,8 @@ class NetworkQuestion(Synthesis):
     def harmonised(self) -> Harmonised:
         """The rows that enter, on one scale, and why the others do not."""
         found = harmonise(self.tables, self.choices())
+        factors = {d.study: d.factor for d in self.discount}
+        found = replace(found, entries=discounted(found.entries, factors))
         if self.patients is None or self.patients.responders is None:
             return found
         entries = found.entries
@@ -190,6 +212,8 @@ class NetworkQuestion(Synthesis):
         """What decides which rows enter."""
         return Choices(
             stage=self.stage,
+            outcome=self.outcome,
+            scales={name: scale.ends for name, scale in self.scales.items()},
             provenance=self.provenance,
             treatments={t: name for name, c in self.classes.items() for t in c.treatments},
             admitted=frozenset(a.study for a in self.include),

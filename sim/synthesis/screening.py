@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from sim.evidence.vocabulary import CHANGES, STAGES
 from sim.synthesis.scales import RANGES
 
 CHECK = "kept aside to check the fit"
+Scales = Mapping[str, tuple[float, float]]
 Rules = Iterator[tuple[pd.Series, str | pd.Series]]
 
 
@@ -23,7 +25,8 @@ class Choices:
     ``treatments`` maps a treatment to its class; ``omitted`` a study, or a study and arm, to the reason;
     ``weeks`` holds (study, words in the note, weeks) where a row prints none; ``correlation`` is that
     of one patient's pain over a gap of weeks; ``sd_stages`` are the stages whose SDs are pooled;
-    ``lumped`` maps a treatment to the one it counts as.
+    ``lumped`` maps a treatment to the one it counts as; ``scales`` are ranges that hold whatever a row
+    prints.
     """
 
     stage: str
@@ -36,6 +39,8 @@ class Choices:
     reference: str
     sd_stages: tuple[str, ...]
     lumped: Mapping[str, str] = field(default_factory=dict)
+    outcome: str = "pain"
+    scales: Scales = field(default_factory=dict)
 
     def node(self, treatments: pd.Series) -> pd.Series:
         """Treatments as the network knows them: those that are lumped under the name of their node."""
@@ -77,7 +82,7 @@ def require_known(tables: Evidence, choices: Choices) -> None:
 
 def screen_arms(tables: Evidence, choices: Choices) -> pd.DataFrame:
     """Pain rows of arms with ``reason`` ("" = may enter), values still on the source's scale."""
-    rows = join_arms(tables, ("pain",))
+    rows = join_arms(tables, (choices.outcome,), choices.scales)
     rows["treatment"] = choices.node(rows["treatment"])
     rows["form"] = np.where(rows["statistic"].isin(CHANGES), "change", "mean")
     return with_reason(rows, _mean_rules(rows, choices))
@@ -85,7 +90,7 @@ def screen_arms(tables: Evidence, choices: Choices) -> pd.DataFrame:
 
 def screen_contrasts(tables: Evidence, choices: Choices) -> pd.DataFrame:
     """Pain rows of contrasts with ``reason``: "" (may enter), ``CHECK``, or why not."""
-    rows = tables.contrasts[tables.contrasts["outcome"] == "pain"].reset_index(drop=True)
+    rows = tables.contrasts[tables.contrasts["outcome"] == choices.outcome].reset_index(drop=True)
     rows = rows.merge(tables.studies[["study_id", "stage"]], on="study_id", how="left")
     for side in ("treatment", "comparator"):
         rows[side] = choices.node(rows[side])
@@ -94,7 +99,7 @@ def screen_contrasts(tables: Evidence, choices: Choices) -> pd.DataFrame:
         choices.week(s, note) if np.isnan(w) else w
         for s, note, w in zip(rows["study_id"], rows["note"], rows["weeks"], strict=True)
     ]
-    rows = _ranged(rows)
+    rows = _ranged(rows, choices.scales)
     return with_reason(rows, _contrast_rules(rows, choices))
 
 
@@ -150,7 +155,9 @@ def with_reason(frame: pd.DataFrame, rules: Rules) -> pd.DataFrame:
     return frame.assign(reason=reason)
 
 
-def join_arms(tables: Evidence, outcomes: tuple[str, ...]) -> pd.DataFrame:
+def join_arms(
+    tables: Evidence, outcomes: tuple[str, ...], scales: Scales = MappingProxyType({})
+) -> pd.DataFrame:
     """Rows of these outcomes with their arm and study, ``unit`` (the arm, or all of them) and patients."""
     studies = tables.studies[["study_id", "stage", "n_randomised"]].rename(
         columns={"n_randomised": "n_study"}
@@ -159,7 +166,7 @@ def join_arms(tables: Evidence, outcomes: tuple[str, ...]) -> pd.DataFrame:
     arms = arms.rename(columns={"note": "arm_note"})
     arms["arms"] = arms.groupby("study_id")["arm_id"].transform("size")
     rows = tables.outcomes[tables.outcomes["outcome"].isin(outcomes)].reset_index(drop=True)
-    rows = _ranged(rows.merge(studies, on="study_id").merge(arms, on=["study_id", "arm_id"]))
+    rows = _ranged(rows.merge(studies, on="study_id").merge(arms, on=["study_id", "arm_id"]), scales)
     shared = rows["note"].str.contains("POOLED|OVERALL") & (rows["weeks"] == 0)
     rows["unit"] = rows["arm_id"].mask(shared, "all arms")
     split = rows["n_study"] / rows["arms"]
@@ -171,13 +178,17 @@ def join_arms(tables: Evidence, outcomes: tuple[str, ...]) -> pd.DataFrame:
     return rows.assign(n=own.mask(shared, rows["n_study"].fillna(rows["n"])), denominator=denominator)
 
 
-def _ranged(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add the range of the scale: from the row, else by its name."""
+def _ranged(rows: pd.DataFrame, scales: Scales) -> pd.DataFrame:
+    """Add the range of the scale: as ``scales`` has it, else from the row, else by its name."""
     named = [RANGES.get(scale, (np.nan, np.nan)) for scale in rows["scale"]]
     low = pd.Series([r[0] for r in named], index=rows.index, dtype=float)
     high = pd.Series([r[1] for r in named], index=rows.index, dtype=float)
     if "scale_min" in rows:
         low, high = rows["scale_min"].fillna(low), rows["scale_max"].fillna(high)
+    for name, ends in scales.items():
+        low, high = (
+            side.mask(rows["scale"] == name, end) for side, end in zip((low, high), ends, strict=True)
+        )
     return rows.assign(low=low, high=high, scale_known=low.notna() & high.notna())
 
 

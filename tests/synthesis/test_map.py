@@ -13,6 +13,7 @@ from sim.core.errors import InputError
 from sim.core.loading import load
 from sim.evidence import load_evidence
 from sim.mixtures import BetaMixture, NormalMixture, from_json
+from sim.mixtures.conflict import conflict_of_count, conflict_of_mean
 from sim.synthesis import Store, Synthesis
 from sim.synthesis.binomial_hierarchy import BinomialHierarchy
 from sim.synthesis.control_arms import read_control_arms
@@ -211,12 +212,14 @@ def test_example_is_what_the_evidence_says(
             ["fit", str(configs / "syntheses" / "map_placebo_responders.yaml"), "--results", str(tmp_path)]
         )
     assert ended.value.code == 0
-    assert "robust mixture" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "robust mixture" in said
+    assert "indirect (another condition): yeephu2013, miki2016" in said
 
 
 def test_saved_draws_are_the_predictive_distribution(folder: Path) -> None:
     place = Store(folder / "out").fit(loaded(folder))
-    draws = np.load(place / "draws.npz")["new_study"]
+    draws = np.load(place / "draws.npz")["new_share"]
     report = json.loads((place / "map.json").read_text(encoding="utf-8"))
     assert draws.mean() == pytest.approx(report["map"]["mean"], rel=1e-3)
     for p, value in report["map"]["quantiles"].items():
@@ -276,3 +279,34 @@ def test_responders_need_a_prior_of_the_mean(folder: Path) -> None:
         loaded(folder).digest()
     with pytest.raises(InputError, match="cannot be read"):
         loaded(folder, "data=no_such.csv").digest()
+
+
+def test_each_study_is_held_against_the_prior_of_the_others(folder: Path) -> None:
+    """Three alike and one far off: that one alone conflicts, by brute force over the prior's predictive."""
+    (folder / "arms.csv").write_text(
+        "study,n,mean,se\na,50,-2.0,0.1\nb,40,-2.1,0.1\nc,90,-1.9,0.1\nd,80,3.0,0.1\n", encoding="utf-8"
+    )
+    tight = "heterogeneity={kind: half_normal, scale: 0.2, because: test}"
+    config = loaded(folder, tight)
+    place = Store(folder / "out").fit(config)
+    told: list[int] = []
+    config.leave_one_out(place, lambda done, planned: told.append(done))
+    assert told == [1, 2, 3, 4]
+    conflict = json.loads((place / "map.json").read_text(encoding="utf-8"))["conflict"]
+    assert conflict["d"] < 1e-3
+    assert set(conflict) == {"a", "b", "c", "d"}
+    assert (place / "sources.csv").read_text(encoding="utf-8").splitlines()[1].startswith("a,a")
+
+
+def test_conflict_is_the_tail_of_the_prior_predictive() -> None:
+    prior = BetaMixture.of((0.7, 8, 12), (0.3, 1, 1))
+    draws = stats.binom.rvs(20, prior.sample(np.random.default_rng(1), 200_000), random_state=2)
+    chance = np.bincount(draws, minlength=21) / len(draws)
+    for r in (8, 19):
+        truth = conflict_of_count(prior, r, 20)
+        assert_share(
+            np.isin(draws, np.flatnonzero(prior.predictive(20) <= prior.predictive(20)[r])), truth, 0.02
+        )
+    assert chance[19] < chance[8]
+    normal = NormalMixture.of((1.0, 0.0, 0.3))
+    assert conflict_of_mean(normal, 1.0, 0.4) == pytest.approx(2 * stats.norm.sf(2))
