@@ -89,7 +89,8 @@ class Map(Synthesis):
         _write(folder / "mixture.json", report.get("robust", report)["mixture"])
         shuffled = np.random.default_rng(self.seed).permutation(predicted.even_draws(SAVED_DRAWS))
         quantity = "new_share" if arms.outcome == "binomial" else "new_mean"
-        np.savez(folder / "draws.npz", digest=np.array(self.digest()), **{quantity: shuffled})
+        arrays: dict[str, Any] = {"digest": np.array(self.digest()), quantity: shuffled}
+        np.savez(folder / "draws.npz", **arrays)
         _sources(arms).to_csv(folder / "sources.csv", index=False)
         (folder / "config.yaml").write_text(to_yaml({"schema": 1, **dump(self)}), encoding="utf-8")
 
