@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.endpoints import MeasureScore
-from sim.protocol import Protocol
+from sim.protocol import Look, Protocol
+from sim.rules.base import Rule
 from sim.scenario import Scenario
 
 Floats = NDArray[np.float64]
@@ -53,10 +54,10 @@ def average(values: Floats) -> Measured:
     return Measured(float(kept.mean()), float(kept.std(ddof=1) / np.sqrt(len(kept))))
 
 
-def success_metric(scenario: Scenario) -> str:
-    """Name what a success rate is under this scenario."""
+def success_metric(scenario: Scenario, rule: Rule | None = None) -> str:
+    """Name what a success rate is under this scenario (and by this rule)."""
     if scenario.null:
-        return "type_1_error"
+        return "type_1_error" if rule is None or rule.tests_no_effect else "power"
     return "assurance" if scenario.claims.is_drawn else "power"
 
 
@@ -71,23 +72,26 @@ def summarise(
         at_size = estimates["n"] == size
         yield from _whole_trial(int(size), trials)
         for name, estimand in protocol.estimands.items():
-            for arm in estimand.contrast.of:
+            look = next((look for look in protocol.looks if look.analysis.estimand == name), None)
+            for arm in estimand.contrast.of if look else ():
                 rows = at_size & (estimates["estimand"] == name) & (estimates["arm"] == arm)
-                if rows.any():
+                if look and rows.any():
                     chosen = {key: column[rows] for key, column in estimates.items()}
-                    yield from _estimand(name, arm, int(size), scenario, chosen)
+                    yield from _estimand(look, arm, int(size), scenario, chosen)
+                    if look is protocol.looks[0] and len(protocol.fractions) > 1:
+                        yield from _early_stops(name, arm, int(size), len(protocol.fractions), chosen)
     yield from _by_arm(protocol, arms)
 
 
 def _whole_trial(size: int, trials: Table) -> Iterator[Characteristic]:
-    finished = trials["finished"][trials["n"] == size]
-    weeks = average(finished)
-    yield Characteristic(size, "", "", "expected_n", float(size), 0.0, len(finished))
-    yield Characteristic(size, "", "", "duration_weeks", weeks.value, weeks.mcse, len(finished))
+    rows = trials["n"] == size
+    for metric, column in (("expected_n", "randomised"), ("duration_weeks", "finished")):
+        mean = average(np.asarray(trials[column][rows], dtype=np.float64))
+        yield Characteristic(size, "", "", metric, mean.value, mean.mcse, int(rows.sum()))
 
 
-def _estimand(name: str, arm: str, size: int, scenario: Scenario, rows: Table) -> Iterator[Characteristic]:
-    success = success_metric(scenario)
+def _estimand(look: Look, arm: str, size: int, scenario: Scenario, rows: Table) -> Iterator[Characteristic]:
+    name, success = look.analysis.estimand, success_metric(scenario, look.rule)
     measures = {success: proportion(rows["success"]), "failed": proportion(np.isnan(rows["estimate"]))}
     truth, target_error = rows["truth"], 0.0
     if not scenario.claims.is_drawn:
@@ -100,6 +104,14 @@ def _estimand(name: str, arm: str, size: int, scenario: Scenario, rows: Table) -
     measures |= found
     for metric, measured in measures.items():
         yield Characteristic(size, name, arm, metric, measured.value, measured.mcse, len(rows["estimate"]))
+
+
+def _early_stops(name: str, arm: str, size: int, looks: int, rows: Table) -> Iterator[Characteristic]:
+    """Yield how often the arm ends before the last look, by success and by futility."""
+    early = rows["look"] < looks
+    for metric, hits in (("efficacy_stop", early & rows["success"]), ("futility_stop", rows["futile"])):
+        share = proportion(hits)
+        yield Characteristic(size, name, arm, metric, share.value, share.mcse, len(hits))
 
 
 def one_truth(computed: Floats) -> tuple[Floats, float]:

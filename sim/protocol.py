@@ -16,7 +16,7 @@ from sim.endpoints import PAIN, Endpoint, MeasureScore, Responder, Scale, Score,
 from sim.estimand import OUTCOMES, Estimand
 from sim.operations.base import Operations
 from sim.operations.open_door import OpenDoor
-from sim.rules.base import Rule
+from sim.rules.base import Looks, Rule
 
 Floats = NDArray[np.float64]
 
@@ -53,10 +53,46 @@ class Arm(Part):
     therapists: int | None = Field(None, ge=1, le=1000, description="who take the arm's patients in turn")
 
 
-class Look(Part):
-    """One analysis, when it is made and what it decides."""
+class Timing(Part):
+    """Interim looks, each when this share of the patients has passed the primary visit; the last is all."""
 
-    when: Literal["all_primary"] = "all_primary"
+    fractions: tuple[float, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_at_once(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if value != "all_primary":
+                raise wrong(
+                    f"'{value}' is no time to look: allowed: all_primary, or a mapping with 'fractions'"
+                )
+            return {"fractions": (1.0,)}
+        return value
+
+    @model_validator(mode="after")
+    def _up_to_all(self) -> Self:
+        steps = np.diff(self.fractions, prepend=0.0)
+        if (steps < 1e-3).any() or self.fractions[-1] != 1:
+            shown = ", ".join(f"{fraction:g}" for fraction in self.fractions)
+            raise wrong(f"fractions: must increase from above 0 to 1; got {shown}")
+        return self
+
+    def words(self) -> str:
+        """Say when the trial is looked at."""
+        *early, _ = (f"{fraction:.0%}" for fraction in self.fractions)
+        if not early:
+            return "When every patient has passed the primary visit"
+        return f"When {', '.join(early)} and all of the patients have passed the primary visit"
+
+
+class Look(Part):
+    """One analysis, when it is made and what it decides.
+
+    The first one's timing is the trial's: it ends at the look where the first one's rule ends every
+    compared arm. The others are analysed at that look.
+    """
+
+    when: Timing = Timing(fractions=(1.0,))
     analysis: Analysis
     rule: Rule
 
@@ -126,6 +162,10 @@ class Protocol(Part):
             raise wrong(f"{where}.summary: endpoint '{estimand.endpoint}' needs {allowed}")
 
     def _check_look(self, place: int, look: Look) -> None:
+        if place and look.when not in (Timing(fractions=(1.0,)), self.looks[0].when):
+            raise wrong(f"looks[{place}].when: the first look's timing is the trial's; leave it out here")
+        if place == 0 and look.rule.looks_early and len(self.fractions) == 1:
+            raise wrong("looks[0].when: this rule looks early; give {fractions: [..., 1]}")
         name = look.analysis.estimand
         if name not in self.estimands:
             raise wrong(
@@ -136,6 +176,21 @@ class Protocol(Part):
             raise wrong(
                 f"looks[{place}].analysis.kind: this analysis needs a {needed}, '{name}' is a {given}"
             )
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """Share of the patients with the primary visit at each look of the trial, the last being 1."""
+        return self.looks[0].when.fractions
+
+    def looks_of(self, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], Looks]:
+        """Cuts of the patients to analyse for these sizes, increasing, and where each look's cut is.
+
+        Patients pass the primary visit in the order of their randomisation, so an interim look at a
+        share of the patients is a cut of the first ones.
+        """
+        wanted = np.ceil(np.outer(sizes, self.fractions) - 1e-9).astype(np.int64)
+        cuts = np.unique(wanted)
+        return tuple(int(cut) for cut in cuts), Looks(self.fractions, np.searchsorted(cuts, wanted))
 
     @property
     def pain(self) -> Score:
@@ -188,8 +243,10 @@ class Protocol(Part):
         for name, estimand in self.estimands.items():
             sentences.append(f"Estimand '{name}': {estimand.words(self.endpoints[estimand.endpoint])}.")
         for look in self.looks:
+            later = len(self.fractions) > 1 and look is not self.looks[0]
+            when = "At the look where the trial ends" if later else look.when.words()
             sentences.append(
-                f"When every patient has passed the primary visit, '{look.analysis.estimand}' is analysed by "
-                f"{look.analysis.words()}; success is {look.rule.words()}."
+                f"{when}, '{look.analysis.estimand}' is analysed by {look.analysis.words()}; "
+                f"success is {look.rule.words()}."
             )
         return sentences

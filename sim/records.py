@@ -48,7 +48,13 @@ def tabulate(protocol: Protocol, record: TrialRecord, block: int, truth: Mapping
         arms=_stack(_arm_rows(protocol, record, replicate)),
         trials=_stack(
             [
-                {"replicate": replicate, "n": np.full(BLOCK_SIZE, size), "finished": record.finished[i]}
+                {
+                    "replicate": replicate,
+                    "n": np.full(BLOCK_SIZE, size),
+                    "look": record.ended[i] + 1,
+                    "finished": record.finished[i],
+                    "randomised": record.randomised[i],
+                }
                 for i, size in enumerate(record.sizes)
             ]
         ),
@@ -62,28 +68,32 @@ def _stack(rows: list[Table]) -> Table:
 def _estimates(
     protocol: Protocol, finding: Finding, sizes: tuple[int, ...], replicate: Column, truth: Floats | None
 ) -> list[Table]:
-    estimate, rows = finding.estimate, []
+    estimate, verdict, rows = finding.estimate, finding.verdict, []
     better = protocol.endpoints[protocol.estimands[finding.estimand].endpoint].better
-    p = estimate.one_sided_p(better)
+    quantities = {
+        "estimate": estimate.estimate,
+        "se": estimate.se,
+        "df": estimate.df,
+        "low": estimate.low,
+        "high": estimate.high,
+        "analysed": estimate.n,
+        "p": estimate.one_sided_p(better),
+    }
+    found = {name: finding.at_end(values) for name, values in quantities.items()}
     for a, arm in enumerate(finding.arms):
         for s, size in enumerate(sizes):
-            rows.append(
-                {
-                    "replicate": replicate,
-                    "n": np.full(BLOCK_SIZE, size),
-                    "estimand": np.full(BLOCK_SIZE, finding.estimand),
-                    "arm": np.full(BLOCK_SIZE, arm),
-                    "estimate": estimate.estimate[a, s],
-                    "se": estimate.se[a, s],
-                    "df": estimate.df[a, s],
-                    "low": estimate.low[a, s],
-                    "high": estimate.high[a, s],
-                    "analysed": estimate.n[a, s],
-                    "p": p[a, s],
-                    "success": finding.success[a, s],
-                    "truth": np.full(BLOCK_SIZE, np.nan) if truth is None else truth[a],
-                }
-            )
+            row = {
+                "replicate": replicate,
+                "n": np.full(BLOCK_SIZE, size),
+                "estimand": np.full(BLOCK_SIZE, finding.estimand),
+                "arm": np.full(BLOCK_SIZE, arm),
+            }
+            row |= {name: values[a, s] for name, values in found.items()}
+            row["success"] = verdict.success[a, s]
+            row["look"] = verdict.look[a, s] + 1
+            row["futile"] = verdict.futile[a, s]
+            row["truth"] = np.full(BLOCK_SIZE, np.nan) if truth is None else truth[a]
+            rows.append(row)
     return rows
 
 

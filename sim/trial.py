@@ -13,21 +13,42 @@ from sim.estimand import Observations
 from sim.events import Events
 from sim.lives import Life, World, create, experience, lose
 from sim.protocol import Look, Protocol
+from sim.rules.base import Looks, Verdict
 from sim.scenario import Scenario
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.integer]
+Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One look: its estimates and decisions, arrays (compared arm, size, replicate)."""
+    """One estimand at the look where it was decided, arrays (compared arm, size, replicate).
+
+    Attributes
+    ----------
+    estimate
+        At every cut of the patients, (compared arm, cut, replicate).
+    cut
+        Position of the deciding look's cut.
+    verdict
+        When it was decided and how.
+    """
 
     estimand: str
     arms: tuple[str, ...]
     estimate: Estimate
-    success: NDArray[np.bool_]
+    cut: Ints
+    verdict: Verdict
+
+    def at_end(self, values: Floats) -> Floats:
+        """Take (compared arm, cut, replicate) at the deciding look: (compared arm, size, replicate)."""
+        return np.asarray(np.take_along_axis(values, self.cut, axis=1))
+
+    @property
+    def success(self) -> Mask:
+        """Whether each compared arm succeeded."""
+        return self.verdict.success
 
 
 @dataclass(frozen=True)
@@ -39,11 +60,15 @@ class TrialRecord:
     sizes
         Patients randomised, (size,).
     findings
-        One a look.
+        One a look of the protocol.
+    ended
+        Position of the look at which the trial ended, (size, replicate).
     data, events, adverse_events
         Of the largest size, patient by patient.
     finished
-        Week of the last primary visit since the first site opened, (size, replicate).
+        Week of that look since the first site opened, (size, replicate).
+    randomised
+        Patients randomised by then, (size, replicate).
     """
 
     sizes: tuple[int, ...]
@@ -51,7 +76,9 @@ class TrialRecord:
     data: TrialData
     events: Events
     adverse_events: Mapping[str, Mask]
+    ended: Ints
     finished: Floats
+    randomised: Ints
 
 
 def simulate(
@@ -74,10 +101,11 @@ def simulate(
     arm = protocol.allocation.assign(sizes[-1], protocol.ratio, draws.streams)
     enrolled = protocol.operations.enrolment(sizes[-1], truth.site_rate, draws.streams)
     life = lose(experience(protocol, world, arm, draws.streams), world, protocol.weeks, draws.streams)
-    data = replace(observe(protocol, world, arm, life, sizes), streams=draws.streams)
-    findings = tuple(analyse(protocol, look, data) for look in protocol.looks)
-    finished = enrolled[np.array(sizes) - 1] + protocol.primary_week
-    return TrialRecord(sizes, findings, data, life.events, life.adverse_events, finished)
+    cuts, looks = protocol.looks_of(sizes)
+    data = replace(observe(protocol, world, arm, life, cuts), streams=draws.streams)
+    findings, ended = decide(protocol, data, looks)
+    finished, randomised = calendar(enrolled, protocol, looks.at(ended, cuts), sizes)
+    return TrialRecord(sizes, findings, data, life.events, life.adverse_events, ended, finished, randomised)
 
 
 def observe(protocol: Protocol, world: World, arm: Ints, life: Life, sizes: tuple[int, ...]) -> TrialData:
@@ -97,8 +125,47 @@ def observe(protocol: Protocol, world: World, arm: Ints, life: Life, sizes: tupl
     )
 
 
-def analyse(protocol: Protocol, look: Look, data: TrialData) -> Finding:
-    """Estimate a look's estimand and decide."""
+def decide(protocol: Protocol, data: TrialData, looks: Looks) -> tuple[tuple[Finding, ...], Ints]:
+    """Analyse every estimand and decide; the first one's rule ends the trial, (size, replicate)."""
+    first, *others = protocol.looks
+    estimate, better = analyse(protocol, first, data)
+    verdict = first.rule.monitor(estimate, better, looks)
+    ended = verdict.look.max(axis=0)
+    findings = [_found(protocol, first, estimate, verdict, looks)]
+    for look in others:
+        estimate, better = analyse(protocol, look, data)
+        success = np.array(looks.of(look.rule.success(estimate, better)), dtype=bool)
+        at = np.broadcast_to(ended, (len(success), *ended.shape))
+        won = np.take_along_axis(success, at[:, :, None], axis=2)[:, :, 0]
+        findings.append(_found(protocol, look, estimate, Verdict(at, won, np.zeros_like(won)), looks))
+    return tuple(findings), ended
+
+
+def _found(protocol: Protocol, look: Look, estimate: Estimate, verdict: Verdict, looks: Looks) -> Finding:
+    estimand = look.analysis.estimand
+    arms = protocol.estimands[estimand].contrast.of
+    return Finding(estimand, arms, estimate, looks.cut(verdict.look), verdict)
+
+
+def calendar(
+    enrolled: Floats, protocol: Protocol, analysed: Ints, sizes: tuple[int, ...]
+) -> tuple[Floats, Ints]:
+    """Week of the last look, and patients randomised by then, both (size, replicate).
+
+    Parameters
+    ----------
+    enrolled
+        Week of randomisation, (patient, replicate).
+    analysed
+        Patients with the primary visit at that look, (size, replicate).
+    """
+    week = np.take_along_axis(enrolled, analysed - 1, axis=0) + protocol.primary_week
+    randomised = [(enrolled[:size] <= end).sum(axis=0) for size, end in zip(sizes, week, strict=True)]
+    return week, np.stack(randomised)
+
+
+def analyse(protocol: Protocol, look: Look, data: TrialData) -> tuple[Estimate, str]:
+    """Estimate a look's estimand at every cut, and say which direction is better."""
     estimand = protocol.estimands[look.analysis.estimand]
     endpoint = protocol.endpoints[estimand.endpoint]
     observed = Observations(
@@ -112,6 +179,4 @@ def analyse(protocol: Protocol, look: Look, data: TrialData) -> Finding:
         estimand=estimand,
         endpoint=endpoint,
     )
-    estimate = look.analysis.estimate(observed)
-    success = look.rule.success(estimate, endpoint.better)
-    return Finding(look.analysis.estimand, estimand.contrast.of, estimate, success)
+    return look.analysis.estimate(observed), endpoint.better

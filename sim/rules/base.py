@@ -1,6 +1,7 @@
-"""What a decision rule has to offer."""
+"""What a decision rule has to offer, and the looks at which it is asked."""
 
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,15 +9,83 @@ from numpy.typing import NDArray
 from sim.analyses.base import Estimate
 from sim.core.parts import Family
 
+Mask = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Looks:
+    """When a trial is looked at.
+
+    Attributes
+    ----------
+    fractions
+        Share of the patients with the primary visit at each look, (look,), increasing to 1.
+    place
+        Position of each look's patients among the analysed cuts of an estimate, (size, look).
+    """
+
+    fractions: tuple[float, ...]
+    place: Ints
+
+    def of(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Arrange (compared arm, cut, replicate) as (compared arm, size, look, replicate)."""
+        return values[:, self.place]
+
+    def cut(self, look: Ints) -> Ints:
+        """Position among the cuts of looks (…, size, replicate), same shape."""
+        return np.asarray(self.place[np.arange(len(self.place))[:, None], look])
+
+    def at(self, look: Ints, cuts: tuple[int, ...]) -> Ints:
+        """Patients with the primary visit at looks (…, size, replicate), same shape."""
+        return np.asarray(np.array(cuts)[self.cut(look)])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How each compared arm ended; arrays are (compared arm, size, replicate).
+
+    ``look`` is the position of the look at which it ended, ``futile`` whether that was an early stop
+    without success.
+    """
+
+    look: Ints
+    success: Mask
+    futile: Mask
+
+    @classmethod
+    def first(cls, success: Mask, futile: Mask) -> "Verdict":
+        """End each arm at its first look with a decision, both (compared arm, size, look, replicate).
+
+        At the last look every arm ends, as a success or not.
+        """
+        ended = success | futile
+        ended[:, :, -1] = True
+        look = ended.argmax(axis=2)
+        at = np.expand_dims(look, 2)
+        won = np.take_along_axis(success, at, axis=2)[:, :, 0]
+        early = look < success.shape[2] - 1
+        return cls(look, won, early & ~won)
+
 
 class Rule(Family):
     """When an analysis counts as success."""
 
     home: ClassVar[str] = "sim.rules"
+    looks_early: ClassVar[bool] = False
+    """Whether the rule can end a trial before its last look."""
+    tests_no_effect: ClassVar[bool] = True
+    """Whether success without any effect is a type I error; a margin has its null hypothesis elsewhere."""
 
-    def success(self, estimate: Estimate, better: str) -> NDArray[np.bool_]:
+    def success(self, estimate: Estimate, better: str) -> Mask:
         """Decide for each compared arm, size and replicate; a failed estimate is no success."""
         raise NotImplementedError
+
+    def monitor(self, estimate: Estimate, better: str, looks: Looks) -> Verdict:
+        """Follow a trial from look to look; by default only the last look decides."""
+        success = np.array(looks.of(self.success(estimate, better)), dtype=bool)
+        success[:, :, :-1] = False
+        return Verdict.first(success, np.zeros_like(success))
 
     def words(self) -> str:
         """Say the rule in words."""

@@ -1,6 +1,6 @@
 """Equivalence within a margin on both sides."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ class EquivalenceTest(Rule):
     """
 
     kind: Literal["equivalence"] = "equivalence"
+    tests_no_effect: ClassVar[bool] = False
     margin: Annotated[
         float, Field(gt=0, description="largest difference that is nothing, in the summary's unit")
     ]

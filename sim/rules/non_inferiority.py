@@ -1,6 +1,6 @@
 """Non-inferiority against a margin."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ class NonInferiority(Rule):
     """
 
     kind: Literal["non_inferiority"] = "non_inferiority"
+    tests_no_effect: ClassVar[bool] = False
     margin: Annotated[
         float, Field(gt=0, description="largest loss that is acceptable, in the summary's unit")
     ]

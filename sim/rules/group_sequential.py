@@ -1,0 +1,81 @@
+"""Stopping bounds on the test statistic at each look."""
+
+from functools import lru_cache
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+from scipy.special import ndtri
+
+from sim.analyses.base import Estimate
+from sim.rules.base import Looks, Mask, Rule, Verdict
+from sim.rules.boundaries import Boundaries, Design, solve
+from sim.rules.spending import Spending
+
+
+class GroupSequential(Rule):
+    """Group-sequential test at planned looks (Jennison & Turnbull 2000, chapters 2 to 7).
+
+    The one-sided p-value of each look is compared with the nominal level of its bound (significance-level
+    approach, section 3.3 there), so that t tests keep their level about as well as z tests. With
+    ``futility`` the trial also stops below a lower bound; where that is not binding the type I error
+    holds even if it is ignored.
+    """
+
+    kind: Literal["group_sequential"] = "group_sequential"
+    looks_early: ClassVar[bool] = True
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.025
+    beta: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    spending: Spending
+    futility: Spending | None = None
+    binding: bool = False
+
+    def success(self, estimate: Estimate, better: str) -> Mask:
+        """Test at the whole level: what a single look would find."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(estimate.one_sided_p(better) <= self.alpha)
+
+    def boundaries(self, fractions: tuple[float, ...]) -> Boundaries:
+        """Solve the bounds for these looks."""
+        return _solved(self, fractions)
+
+    def monitor(self, estimate: Estimate, better: str, looks: Looks) -> Verdict:
+        """End at the first look beyond a bound; a failed estimate decides nothing before the last look."""
+        z = np.asarray(looks.of(-ndtri(estimate.one_sided_p(better))), dtype=np.float64)
+        bounds = self.boundaries(looks.fractions)
+        with np.errstate(invalid="ignore"):
+            success = z >= bounds.efficacy_z[:, None]
+            futile = np.zeros_like(success)
+            if bounds.futility_z is not None:
+                futile = z < bounds.futility_z[:, None]
+        return Verdict.first(success, futile)
+
+    def words(self) -> str:
+        """Say the rule in words."""
+        how = _plain(self.spending)
+        futility = ""
+        if self.futility:
+            kept = "binding" if self.binding else "non-binding"
+            futility = f", {kept} futility by {_plain(self.futility)} at power {1 - self.beta:g}"
+        return f"group-sequential superiority at one-sided {self.alpha:g} by {how}{futility}"
+
+
+def _plain(spending: Spending) -> str:
+    tree = spending.model_dump()
+    kind = str(tree.pop("kind")).replace("ld_", "Lan-DeMets ").replace("_", " ")
+    given = ", ".join(f"{name} {value}" for name, value in tree.items())
+    return f"{kind} ({given})" if given else kind
+
+
+@lru_cache(maxsize=256)
+def _solved(rule: GroupSequential, fractions: tuple[float, ...]) -> Boundaries:
+    return solve(
+        Design(
+            alpha=rule.alpha,
+            beta=rule.beta,
+            information=fractions,
+            spending=rule.spending,
+            futility=rule.futility,
+            binding=rule.binding,
+        )
+    )

@@ -1,0 +1,55 @@
+"""One rule for the interim looks, another for the end."""
+
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import model_validator
+
+from sim.analyses.base import Estimate
+from sim.core.parts import wrong
+from sim.rules.base import Looks, Mask, Rule, Verdict
+
+
+class InterimRules(Rule):
+    """Stop early where ``stop_if`` is met, or where ``go_on_if`` is not; at the end ``final`` decides.
+
+    With posterior probabilities in each place this is Bayesian monitoring (Berry, Carlin, Lee & Müller 2010,
+    Bayesian Adaptive Methods for Clinical Trials, chapters 3 to 5). The type I error is what the simulation
+    finds: it is not controlled by construction.
+    """
+
+    kind: Literal["interim_rules"] = "interim_rules"
+    looks_early: ClassVar[bool] = True
+    stop_if: Rule | None = None
+    go_on_if: Rule | None = None
+    final: Rule
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if self.stop_if is None and self.go_on_if is None:
+            raise wrong("give 'stop_if' (early success), 'go_on_if' (else futility), or both")
+        for name in ("stop_if", "go_on_if", "final"):
+            if getattr(self, name) is not None and getattr(self, name).looks_early:
+                raise wrong(f"{name}: a rule with looks of its own cannot be asked at one look")
+        return self
+
+    def success(self, estimate: Estimate, better: str) -> Mask:
+        """Decide as at the end."""
+        return self.final.success(estimate, better)
+
+    def monitor(self, estimate: Estimate, better: str, looks: Looks) -> Verdict:
+        """Ask the interim rules at each look but the last."""
+        success = np.array(looks.of(self.final.success(estimate, better)), dtype=bool)
+        futile = np.zeros_like(success)
+        success[:, :, :-1] = False
+        if self.stop_if is not None:
+            success[:, :, :-1] = looks.of(self.stop_if.success(estimate, better))[:, :, :-1]
+        if self.go_on_if is not None:
+            futile[:, :, :-1] = ~looks.of(self.go_on_if.success(estimate, better))[:, :, :-1]
+        return Verdict.first(success, futile & ~success)
+
+    def words(self) -> str:
+        """Say the rule in words."""
+        early = [f"early success is {self.stop_if.words()}"] if self.stop_if else []
+        early += [f"the trial goes on only with {self.go_on_if.words()}"] if self.go_on_if else []
+        return f"{self.final.words()} at the end; {'; '.join(early)}"
