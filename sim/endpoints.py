@@ -405,7 +405,9 @@ class TimeToResponse(Derived):
     kind: Literal["time_to_response"] = "time_to_response"
     reduction: float = Field(gt=0, le=1, description="share of the baseline score")
     visits: int = Field(2, ge=1, le=20, description="consecutive visits that must show it")
-    better: Literal["lower", "higher"] = "lower"
+    better: Literal["lower", "higher"] = Field(
+        "higher", description="of the hazard of a response: the sooner the better"
+    )
 
     def value(self, baseline: Floats, score: Floats) -> Floats:
         """Return 1 where the response is there at one visit, 0 where not, nan where it is not seen."""

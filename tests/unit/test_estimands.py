@@ -155,7 +155,11 @@ def trial(two_arm) -> tuple[Protocol, Scenario]:
     tree |= {
         "n": 400,
         "sizes": [],
-        "endpoints": {**tree["endpoints"], "disability": {"kind": "measure", "measure": "ODI"}},
+        "endpoints": {
+            **tree["endpoints"],
+            "disability": {"kind": "measure", "measure": "ODI"},
+            "lasting": {"kind": "time_to_response", "reduction": 0.3, "visits": 2},
+        },
     }
     tree["estimands"] = {
         **{name: {**base, "intercurrent_events": {"discontinuation": name}} for name in strategies},
@@ -164,6 +168,7 @@ def trial(two_arm) -> tuple[Protocol, Scenario]:
         "ratio": {**response, "summary": "risk_ratio"},
         "odds": {**response, "summary": "odds_ratio"},
         "difference": response,
+        "time": {**response, "endpoint": "lasting", "summary": "hazard_ratio"},
     }
     look = tree["looks"][0]
     tree["looks"] = [
@@ -211,6 +216,21 @@ def test_the_analysis_of_disability_finds_its_true_value(trial, truth):
     assert found[0].estimand == "disability"
     se = np.hypot(estimate.std(ddof=1) / np.sqrt(len(estimate)), truth["disability"].std() / np.sqrt(1024))
     assert_mc(float(estimate.mean()), float(truth["disability"].mean()), float(se), detects=0.5)
+
+
+def test_the_hazard_of_a_response_is_higher_where_pain_falls_and_its_analysis_agrees(trial, truth):
+    true = truth["time"]
+    assert true.mean() > 0.2
+    protocol, scenario = trial
+    tree = dump(protocol)
+    tree["looks"] = [{**tree["looks"][0], "analysis": {"kind": "cox", "estimand": "time", "adjust": False}}]
+    timed = validate(tree, Protocol, "t")
+    found = [simulate(timed, scenario, Draws(Streams(9, block), {})).findings[0] for block in range(6)]
+    estimate = np.concatenate([one.estimate.estimate[0, 0] for one in found])
+    se = np.hypot(estimate.std(ddof=1) / np.sqrt(len(estimate)), true.std() / np.sqrt(len(true)))
+    assert_mc(float(estimate.mean()), float(true.mean()), float(se), detects=0.08)
+    success = np.concatenate([one.success[0, 0] for one in found])
+    assert np.corrcoef(success, estimate)[0, 1] > 0
 
 
 def test_one_trial_holds_every_instrument(trial):
