@@ -13,14 +13,14 @@ from typing import Any
 from sim.baseline import Enrolment
 from sim.claims import Claim, Mixture, Posterior, PosteriorClaim, claims_in
 from sim.core.loading import SCHEMA, dump, to_yaml
-from sim.performance import COLUMNS, mean_course, responder_intervals, summarise
+from sim.performance import COLUMNS, losses, mean_course, responder_intervals, summarise
 from sim.results import Cell, read_blocks, write_csv, write_text
 from sim.study import Source, Study
 
 PACKAGES = ("sim", "numpy", "scipy", "pandas", "pyarrow", "pydantic", "pymc", "nutpie", "arviz")
 WRITTEN = (
-    *("study.yaml", "operating_characteristics.csv", "responders.csv", "courses.csv", "baseline.csv"),
-    "assumptions.md",
+    *("study.yaml", "operating_characteristics.csv", "responders.csv", "courses.csv", "losses.csv"),
+    *("baseline.csv", "assumptions.md"),
 )
 """What every finished run has, beside its provenance."""
 SUCCESS = ("power", "assurance", "type_1_error")
@@ -36,6 +36,7 @@ def write_tables(folder: Path, study: Study, replicates: Mapping[Cell, int]) -> 
     characteristics: list[dict[str, Any]] = []
     responders: list[dict[str, Any]] = []
     courses: list[dict[str, Any]] = []
+    lost: list[dict[str, Any]] = []
     for cell, used in replicates.items():
         tables = read_blocks(folder, cell, used)
         protocol, scenario = study.protocols[cell.protocol], study.scenarios[cell.scenario]
@@ -44,11 +45,13 @@ def write_tables(folder: Path, study: Study, replicates: Mapping[Cell, int]) -> 
         characteristics += [names | asdict(row) for row in rows]
         responders += [names | row for row in responder_intervals(protocol, tables["arms"])]
         courses += [names | row for row in mean_course(protocol, tables["arms"])]
+        lost += [names | row for row in losses(protocol, scenario, tables["arms"])]
     write_csv(
         folder / "operating_characteristics.csv", [{c: row[c] for c in COLUMNS} for row in characteristics]
     )
     write_csv(folder / "responders.csv", responders)
     write_csv(folder / "courses.csv", courses)
+    write_csv(folder / "losses.csv", lost)
     if any(protocol.sizes for protocol in study.protocols.values()):
         curve = [row for row in characteristics if row["metric"] in SUCCESS]
         write_csv(folder / "power_curve.csv", [{c: row[c] for c in COLUMNS} for row in curve])

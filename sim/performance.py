@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.endpoints import MeasureScore
+from sim.events import REASONS
 from sim.protocol import Look, Protocol
 from sim.rules.base import Rule
 from sim.scenario import Scenario
+from sim.treatments import ReportedLoss
 
 Floats = NDArray[np.float64]
 Table = Mapping[str, Any]
@@ -204,6 +206,37 @@ def mean_course(protocol: Protocol, arms: Table) -> Iterator[dict[str, Any]]:
                 square = arms["score_squares"][rows] / arms["observed"][rows]
             sd = np.sqrt(np.maximum(square - mean**2, 0))
             yield {"arm": arm.name, "week": week, "sd": float(np.nanmean(sd))} | interval(mean)
+
+
+NEAR_WEEKS = 1.5
+"""A reported loss is laid beside the visit that is at most so far from its week."""
+
+
+def losses(protocol: Protocol, scenario: Scenario, arms: Table) -> Iterator[dict[str, Any]]:
+    """Yield the share lost by each follow-up visit, by arm and reason, beside what trials report.
+
+    ``any`` is leaving the study; the others are reasons for stopping the treatment, whether the patient left
+    with it or not. Reported shares are those of the arm's own treatment; under a null scenario none is
+    laid beside, since every arm is the control.
+    """
+    columns = {"any": "left"} | {reason: f"stopped_{reason}" for reason in REASONS[1:]}
+    for arm in protocol.arms:
+        told = () if scenario.null else scenario.treatments[arm.treatment].reported_losses
+        for week in protocol.visits[1:]:
+            rows = (arms["arm"] == arm.name) & (arms["week"] == week)
+            near: dict[str, ReportedLoss] = {
+                loss.reason: loss for loss in told if abs(loss.weeks - week) <= NEAR_WEEKS
+            }
+            for reason, column in columns.items():
+                share = average(arms[column][rows] / arms["randomised"][rows])
+                simulated = {"share": share.value, "mcse": share.mcse}
+                yield {"arm": arm.name, "reason": reason, "week": week} | simulated | _told(near.get(reason))
+
+
+def _told(loss: ReportedLoss | None) -> dict[str, Any]:
+    if loss is None:
+        return {"reported": np.nan, "reported_week": np.nan, "source": None}
+    return {"reported": loss.share.mean({}), "reported_week": loss.weeks, "source": loss.share.source}
 
 
 def interval(values: Floats) -> dict[str, float]:

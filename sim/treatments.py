@@ -49,6 +49,14 @@ class Discontinuation(Part):
     leaves_study: Share | None = Field(None, description="probability of leaving the study on stopping")
 
 
+class ReportedLoss(Part):
+    """What a trial of the treatment reports of its losses, to be laid beside the simulated ones."""
+
+    reason: Literal["any", "adverse_event", "inefficacy", "other"] = "any"
+    share: Share
+    weeks: float = Field(gt=0, description="since randomisation")
+
+
 class Treatment(Part):
     """One treatment."""
 
@@ -75,6 +83,7 @@ class Treatment(Part):
     withdrawal: Positive | None = Field(
         None, description="weekly hazard of leaving the study for other reasons"
     )
+    reported_losses: tuple[ReportedLoss, ...] = ()
     note: str | None = None
 
     def levels(self, name: str, read: Read, until: float) -> "TreatmentLevels":

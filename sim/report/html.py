@@ -94,8 +94,8 @@ def _context(material: Material) -> dict[str, Any]:
 def _tables(material: Material) -> dict[str, Grid | None]:
     makers: tuple[Callable[[Material], Grid | None], ...] = (
         design.arms, design.estimands, design.scenarios, design.assumed, patients.baseline,
-        patients.screening, tables.responders, tables.courses, tables.sizes, tables.success, tables.by_arm,
-        tables.whole_trial, tables.by_size,
+        patients.screening, patients.losses, tables.responders, tables.courses, tables.sizes, tables.success,
+        tables.by_arm, tables.whole_trial, tables.by_size,
     )  # fmt: skip
     made = {make.__name__: make(material) for make in makers}
     if len(material.study.protocols) > 1:

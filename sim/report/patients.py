@@ -8,6 +8,12 @@ from sim.report.material import Material, rows_of
 from sim.report.notation import NONE, measured, number
 
 ANY = "any rule"
+REASONS = {
+    "any": "leaving the study",
+    "adverse_event": "stopping for an adverse event",
+    "inefficacy": "stopping for lack of efficacy",
+    "other": "stopping for another reason",
+}
 
 
 def baseline(material: Material) -> Grid | None:
@@ -44,6 +50,42 @@ def screening(material: Material) -> Grid | None:
     ]
     header = ["protocol", "scenario", "rule on", "share not admitted"]
     return grid("Screen failure: who presents and is not randomised", header, rows) if rows else None
+
+
+def losses(material: Material) -> Grid | None:
+    """Shares lost by the last visit and wherever a trial reports them, by arm and reason."""
+    frame = material.table("losses")
+    if frame is None:
+        return None
+    last = frame.groupby("protocol")["week"].transform("max")
+    known = frame["reported"].notna()
+    shown = frame[(known | ((frame["week"] == last) & (frame["share"] > 0)))]
+    rows: list[list[Entry | str]] = [
+        [
+            row["protocol"],
+            row["scenario"],
+            row["arm"],
+            REASONS[row["reason"]],
+            Entry(f"{row['week']:g}", row["week"]),
+            Entry(measured(row["share"], row["mcse"]), row["share"]),
+            _number(number(row["reported"]), row["reported"]),
+            _number(number(row["reported_week"], 0), row["reported_week"]),
+            row["source"] if isinstance(row["source"], str) else NONE,
+        ]
+        for row in rows_of(shown)
+    ]
+    header = [
+        "protocol",
+        "scenario",
+        "arm",
+        "lost by",
+        "week",
+        "simulated",
+        "reported",
+        "reported week",
+        "source",
+    ]
+    return grid("Losses by arm and reason, share of those randomised", header, rows) if rows else None
 
 
 def _rows(material: Material, name: str) -> Iterator[Mapping[str, Any]]:

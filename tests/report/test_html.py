@@ -244,3 +244,11 @@ def test_virtual_patients_stand_beside_the_reported_ones(page: Page, finished: R
     assert [row["share not admitted"].value for row in failed] == list(
         screening[screening["scenario"] == screening["scenario"].iloc[0]]["share"]
     )
+
+
+def test_losses_stand_beside_the_reported_ones(page: Page, finished: Results) -> None:
+    lost = finished.table("losses")
+    shown = by_head(page, "Losses by arm and reason, share of those randomised")
+    last = lost["week"] == lost["week"].max()
+    wanted = lost[lost["reported"].notna() | (last & (lost["share"] > 0))]
+    assert [row["simulated"].value for row in shown] == list(wanted["share"])

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from sim.performance import accuracy, average, interval, one_truth, proportion
+from sim.claims import Draws
+from sim.core.streams import Streams
+from sim.performance import accuracy, average, interval, losses, one_truth, proportion
+from sim.records import tabulate
+from sim.treatments import ReportedLoss
+from sim.trial import simulate
 
 
 def test_proportions_and_means_carry_their_errors():
@@ -60,3 +65,24 @@ def test_failed_estimates_are_left_out_and_nothing_is_made_up():
 def test_a_predictive_interval_is_the_central_95_percent():
     found = interval(np.arange(1001.0))
     assert (found["low"], found["mean"], found["high"]) == (25, 500, 975)
+
+
+def test_losses_are_counted_by_reason_and_laid_beside_what_is_reported(two_arm):
+    protocol, scenario = two_arm.protocols["small"], two_arm.scenarios["expected"]
+    told = ReportedLoss.model_validate(
+        {"reason": "adverse_event", "share": {"value": 0.1, "source": "some"}, "weeks": 13}
+    )
+    drug = scenario.treatments["drug"].model_copy(update={"reported_losses": (told,)})
+    scenario = scenario.model_copy(update={"treatments": {**scenario.treatments, "drug": drug}})
+    record = simulate(protocol, scenario, Draws(Streams(3, 0), {}))
+    rows = list(losses(protocol, scenario, tabulate(protocol, record, 0, {}).arms))
+    found = {(row["arm"], row["reason"], row["week"]): row for row in rows}
+    assert len(found) == 2 * 3 * 4
+    mine = record.data.arm == 1
+    left = (mine & (record.events.leave < 12)).sum(axis=0) / mine.sum(axis=0)
+    assert found["active", "any", 12]["share"] == pytest.approx(left.mean())
+    beside = [key for key, row in found.items() if not np.isnan(row["reported"])]
+    assert beside == [("active", "adverse_event", 12)]
+    assert found[beside[0]]["reported"] == 0.1
+    null = list(losses(protocol, two_arm.scenarios["null"], tabulate(protocol, record, 0, {}).arms))
+    assert all(np.isnan(row["reported"]) for row in null)

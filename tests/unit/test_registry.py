@@ -141,6 +141,7 @@ def test_every_configuration_is_used_by_a_study_or_given_to_a_command_by_a_test(
         str(file.relative_to(CONFIGS))
         for file in sorted(CONFIGS.rglob("*.yaml"))
         if file.resolve() not in used
-        and not (file.parent.name in ("analyses", "syntheses") and (file.name in tests or file.stem in tests))
+        and file.parent != CONFIGS / "analyses"  # each is run by tests/analyses/test_analyse_command.py
+        and not (file.parent.name == "syntheses" and (file.name in tests or file.stem in tests))
     ]
     assert not unused
