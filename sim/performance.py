@@ -18,6 +18,16 @@ Floats = NDArray[np.float64]
 Table = Mapping[str, Any]
 """Columns by name: numpy arrays, and for names what compares with a name and takes rows."""
 
+FAMILY = (
+    "family_wise_error",
+    *(
+        f"{together}_{single}"
+        for together in ("disjunctive", "conjunctive")
+        for single in ("power", "assurance")
+    ),
+)
+"""Success rates of all hypotheses together, where they share a level."""
+
 COLUMNS = ("protocol", "scenario", "n", "estimand", "arm", "metric", "value", "mcse", "replicates")
 
 
@@ -73,6 +83,8 @@ def summarise(
     for size in np.unique(estimates["n"]):
         at_size = estimates["n"] == size
         yield from _whole_trial(int(size), trials)
+        if protocol.multiplicity is not None:
+            yield from _family(scenario, protocol, int(size), {k: v[at_size] for k, v in estimates.items()})
         for name, estimand in protocol.estimands.items():
             look = next((look for look in protocol.looks if look.analysis.estimand == name), None)
             for arm in estimand.contrast.of if look else ():
@@ -90,6 +102,28 @@ def _whole_trial(size: int, trials: Table) -> Iterator[Characteristic]:
     for metric, column in (("expected_n", "randomised"), ("duration_weeks", "finished")):
         mean = average(np.asarray(trials[column][rows], dtype=np.float64))
         yield Characteristic(size, "", "", metric, mean.value, mean.mcse, int(rows.sum()))
+
+
+def family_metrics(scenario: Scenario, protocol: Protocol) -> dict[str, bool]:
+    """Name the success rates of all hypotheses together: whether each needs every one, or any."""
+    single = success_metric(scenario, protocol.looks[0].rule)
+    if single == "type_1_error":
+        return {"family_wise_error": False}
+    return {f"disjunctive_{single}": False, f"conjunctive_{single}": True}
+
+
+def successes(replicate: Floats, success: Floats, every: bool) -> NDArray[np.bool_]:
+    """Whether any (or every) hypothesis of each replicate succeeds, (replicate,), from a row for each."""
+    _, place, rows = np.unique(replicate, return_inverse=True, return_counts=True)
+    won = np.bincount(place, weights=success)
+    return np.asarray(won == rows if every else won > 0)
+
+
+def _family(scenario: Scenario, protocol: Protocol, size: int, rows: Table) -> Iterator[Characteristic]:
+    """Yield the success of the hypotheses together (Bretz, Hothorn & Westfall 2010, section 2.1)."""
+    for metric, every in family_metrics(scenario, protocol).items():
+        share = proportion(successes(rows["replicate"], rows["success"], every))
+        yield Characteristic(size, "", "", metric, share.value, share.mcse, len(np.unique(rows["replicate"])))
 
 
 def _estimand(look: Look, arm: str, size: int, scenario: Scenario, rows: Table) -> Iterator[Characteristic]:

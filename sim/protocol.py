@@ -17,6 +17,8 @@ from sim.estimand import OUTCOMES, Estimand
 from sim.operations.base import Operations
 from sim.operations.open_door import OpenDoor
 from sim.rules.base import Looks, Rule
+from sim.rules.procedures import Multiplicity
+from sim.rules.significance import Significance
 
 Floats = NDArray[np.float64]
 
@@ -112,6 +114,7 @@ class Protocol(Part):
     allocation: Allocation = PermutedBlocks()
     operations: Operations = OpenDoor()
     looks: tuple[Look, ...] = Field(min_length=1)
+    multiplicity: Multiplicity | None = Field(None, description="how the looks' hypotheses share their level")
 
     @model_validator(mode="before")
     @classmethod
@@ -141,6 +144,8 @@ class Protocol(Part):
             self._check_estimand(name, estimand, names)
         for place, look in enumerate(self.looks):
             self._check_look(place, look)
+        if self.multiplicity is not None:
+            self._check_multiplicity(self.multiplicity)
         return self
 
     def _check_estimand(self, name: str, estimand: Estimand, arms: list[str]) -> None:
@@ -176,6 +181,43 @@ class Protocol(Part):
             raise wrong(
                 f"looks[{place}].analysis.kind: this analysis needs a {needed}, '{name}' is a {given}"
             )
+
+    def _check_multiplicity(self, multiplicity: Multiplicity) -> None:
+        if len(self.fractions) > 1:
+            raise wrong("multiplicity: a trial with interim looks cannot share its level; allowed: one look")
+        named = [look.analysis.estimand for look in self.looks]
+        if len(set(named)) < len(named):
+            raise wrong("multiplicity: an estimand is analysed at two looks; allowed: one look an estimand")
+        for place, look in enumerate(self.looks):
+            if not isinstance(look.rule, Significance):
+                raise wrong(f"looks[{place}].rule: a shared level needs a rule with a p-value and 'alpha'")
+        levels = sorted({look.rule.alpha for look in self.looks if isinstance(look.rule, Significance)})
+        if len(levels) > 1:
+            shown = ", ".join(f"{level:g}" for level in levels)
+            raise wrong(f"multiplicity: the looks' rules must have one alpha, which is shared; got {shown}")
+        if multiplicity.one_estimand and len(self.looks) > 1:
+            raise wrong("multiplicity: this procedure is for the arms of one estimand; allowed: one look")
+        multiplicity.check(self.hypotheses)
+
+    @property
+    def hypotheses(self) -> tuple[str, ...]:
+        """Names of what is tested, ``estimand.arm``, in the order of the looks, then of the arms."""
+        looked = [look.analysis.estimand for look in self.looks]
+        return tuple(f"{name}.{arm}" for name in looked for arm in self.estimands[name].contrast.of)
+
+    @property
+    def against_control(self) -> Floats:
+        """Patients of each hypothesis' arm for one of its control, (hypothesis,)."""
+        contrasts = [self.estimands[look.analysis.estimand].contrast for look in self.looks]
+        share = {arm.name: arm.ratio for arm in self.arms}
+        return np.array([share[arm] / share[contrast.to] for contrast in contrasts for arm in contrast.of])
+
+    def share_level(self, p: Floats) -> NDArray[np.bool_]:
+        """Say which hypotheses the trial's ``multiplicity`` rejects, both (hypothesis, size, replicate)."""
+        rule = self.looks[0].rule
+        assert self.multiplicity is not None
+        assert isinstance(rule, Significance)
+        return self.multiplicity.rejects(p, rule.alpha, self.hypotheses, self.against_control)
 
     @property
     def fractions(self) -> tuple[float, ...]:
@@ -249,4 +291,7 @@ class Protocol(Part):
                 f"{when}, '{look.analysis.estimand}' is analysed by {look.analysis.words()}; "
                 f"success is {look.rule.words()}."
             )
+        if self.multiplicity is not None and isinstance(self.looks[0].rule, Significance):
+            shared = f"share the one-sided level {self.looks[0].rule.alpha:g} {self.multiplicity.words()}"
+            sentences.append(f"The {len(self.hypotheses)} hypotheses {shared}.")
         return sentences

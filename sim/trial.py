@@ -14,6 +14,7 @@ from sim.events import Events
 from sim.lives import Life, World, create, experience, lose
 from sim.protocol import Look, Protocol
 from sim.rules.base import Looks, Verdict
+from sim.rules.significance import Significance
 from sim.scenario import Scenario
 
 Floats = NDArray[np.float64]
@@ -138,7 +139,22 @@ def decide(protocol: Protocol, data: TrialData, looks: Looks) -> tuple[tuple[Fin
         at = np.broadcast_to(ended, (len(success), *ended.shape))
         won = np.take_along_axis(success, at[:, :, None], axis=2)[:, :, 0]
         findings.append(_found(protocol, look, estimate, Verdict(at, won, np.zeros_like(won)), looks))
-    return tuple(findings), ended
+    return (tuple(findings) if protocol.multiplicity is None else together(protocol, findings)), ended
+
+
+def together(protocol: Protocol, findings: list[Finding]) -> tuple[Finding, ...]:
+    """Decide all hypotheses of a trial by its multiplicity procedure, instead of each look by its rule."""
+    p = []
+    for look, found in zip(protocol.looks, findings, strict=True):
+        assert isinstance(look.rule, Significance)
+        better = protocol.endpoints[protocol.estimands[found.estimand].endpoint].better
+        p.append(found.at_end(look.rule.p_value(found.estimate, better)))
+    rejected = protocol.share_level(np.concatenate(p))
+    each = np.split(rejected, np.cumsum([len(found.arms) for found in findings])[:-1])
+    return tuple(
+        replace(found, verdict=replace(found.verdict, success=won))
+        for found, won in zip(findings, each, strict=True)
+    )
 
 
 def _found(protocol: Protocol, look: Look, estimate: Estimate, verdict: Verdict, looks: Looks) -> Finding:

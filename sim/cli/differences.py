@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim.archive import SUCCESS
 from sim.core.errors import InputError
-from sim.performance import COLUMNS, one_truth
+from sim.performance import COLUMNS, FAMILY, one_truth, successes
 from sim.results import Results
 from sim.study import Study
 
@@ -107,6 +107,10 @@ class Run:
         chosen = records[records["n"] == row["n"]]
         if table == "trials":
             return np.asarray(chosen["finished"], dtype=np.float64)
+        if row["metric"] in FAMILY:
+            every = row["metric"].startswith("conjunctive")
+            won = successes(chosen["replicate"].to_numpy(), chosen["success"].to_numpy(), every)
+            return np.asarray(won, dtype=np.float64)
         chosen = chosen[(chosen["estimand"] == row["estimand"]) & (chosen["arm"] == row["arm"])]
         drawn = self.study.scenarios[row["scenario"]].claims.is_drawn
         return _estimate_share(chosen, row["metric"], drawn)
@@ -129,7 +133,7 @@ class _Records(dict[tuple[str, str, str], Any]):
 
 
 _TABLES = {
-    **dict.fromkeys((*SUCCESS, "failed", "truth", "bias", "rmse", "coverage"), "estimates"),
+    **dict.fromkeys((*SUCCESS, *FAMILY, "failed", "truth", "bias", "rmse", "coverage"), "estimates"),
     **dict.fromkeys(("empirical_se", "mean_se"), "estimates"),
     **dict.fromkeys(("responder_rate", "mean_change", "dropout"), "arms"),
     "duration_weeks": "trials",

@@ -19,6 +19,11 @@ HEADINGS = {
     "expected_n": "patients",
     "duration_weeks": "duration, weeks",
     "cost": "cost",
+    "family_wise_error": "any false success",
+    "disjunctive_power": "power, any",
+    "conjunctive_power": "power, every",
+    "disjunctive_assurance": "assurance, any",
+    "conjunctive_assurance": "assurance, every",
 }
 """Column heads, in their order; a metric that is not here keeps its name and comes last."""
 
@@ -30,6 +35,9 @@ GLOSSARY = {
     "assurance": "Share of simulated trials that succeed when each trial draws its effect from what "
     "the evidence allows.",
     "type I error": "Share of simulated trials that succeed although no treatment differs from the control.",
+    "any false success": "Family-wise error: share of trials in which any hypothesis succeeds although no "
+    "treatment differs from the control.",
+    "power, any; every": "Share of trials in which at least one hypothesis succeeds; in which all do.",
     "true effect": "The value of the estimand under the scenario, computed from every patient's outcomes "
     "under both arms.",
     "bias": "Mean difference between estimate and true effect.",

@@ -3,14 +3,13 @@
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.analyses.base import Estimate
-from sim.rules.base import Rule
+from sim.analyses.base import Estimate, Floats
+from sim.rules.significance import Significance
 
 
-class EquivalenceTest(Rule):
+class EquivalenceTest(Significance):
     """Success when a difference of ``margin`` is excluded on both sides by one-sided tests (TOST).
 
     Schuirmann 1987, doi:10.1007/BF01068419: the confidence interval of level 1 − 2·alpha lies within
@@ -24,11 +23,10 @@ class EquivalenceTest(Rule):
     ]
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
 
-    def success(self, estimate: Estimate, better: str) -> NDArray[np.bool_]:
-        """Compare the p-values against both margins with ``alpha``."""
-        with np.errstate(invalid="ignore"):
-            sides = [estimate.one_sided_p(side, -self.margin) <= self.alpha for side in ("lower", "higher")]
-        return np.asarray(sides[0] & sides[1])
+    def p_value(self, estimate: Estimate, better: str) -> Floats:
+        """Return the larger p-value of the tests against both margins."""
+        sides = [estimate.one_sided_p(side, -self.margin) for side in ("lower", "higher")]
+        return np.asarray(np.maximum(*sides))
 
     def words(self) -> str:
         """Say the rule in words."""

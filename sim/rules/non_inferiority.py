@@ -2,15 +2,13 @@
 
 from typing import Annotated, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.analyses.base import Estimate
-from sim.rules.base import Rule
+from sim.analyses.base import Estimate, Floats
+from sim.rules.significance import Significance
 
 
-class NonInferiority(Rule):
+class NonInferiority(Significance):
     """Success when the arm is shown to be worse than the control by less than ``margin``.
 
     ICH E9, section 3.3.2: the one-sided p-value against a loss of ``margin`` or more, in the unit of the
@@ -25,10 +23,9 @@ class NonInferiority(Rule):
     ]
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.025
 
-    def success(self, estimate: Estimate, better: str) -> NDArray[np.bool_]:
-        """Compare the p-value against a loss of the margin with ``alpha``."""
-        with np.errstate(invalid="ignore"):
-            return np.asarray(estimate.one_sided_p(better, -self.margin) <= self.alpha)
+    def p_value(self, estimate: Estimate, better: str) -> Floats:
+        """Test against a loss of the margin."""
+        return estimate.one_sided_p(better, -self.margin)
 
     def words(self) -> str:
         """Say the rule in words."""

@@ -1,25 +1,19 @@
 """Superiority at a one-sided level."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
-
-from sim.analyses.base import Estimate
-from sim.rules.base import Rule
+from sim.analyses.base import Estimate, Floats
+from sim.rules.significance import Significance
 
 
-class OneSided(Rule):
+class OneSided(Significance):
     """Success when the one-sided p-value is at or below ``alpha`` (ICH E9, section 5.5)."""
 
     kind: Literal["one_sided"] = "one_sided"
-    alpha: Annotated[float, Field(gt=0, lt=1)]
 
-    def success(self, estimate: Estimate, better: str) -> NDArray[np.bool_]:
-        """Compare the one-sided p-value with ``alpha``."""
-        with np.errstate(invalid="ignore"):
-            return np.asarray(estimate.one_sided_p(better) <= self.alpha)
+    def p_value(self, estimate: Estimate, better: str) -> Floats:
+        """Test against no benefit."""
+        return estimate.one_sided_p(better)
 
     def words(self) -> str:
         """Say the rule in words."""

@@ -202,3 +202,21 @@ def test_a_folder_without_a_run_is_refused(runs, tmp_path, capsys):
         answer = call(capsys, "compare", *folders)
         assert (answer.code, answer.out, len(answer.errors)) == (2, "", 1)
         assert "holds no finished run" in answer.errors[0]
+
+
+def test_hypotheses_together_are_compared_on_common_patients(two_arm_file, tmp_path):
+    """The paired error of the family-wise rates is that of the difference replicate by replicate."""
+    found = [
+        finished(two_arm_file, tmp_path / kind, f"protocols.small.multiplicity={{kind: {kind}}}")
+        for kind in ("unadjusted", "bonferroni")
+    ]
+    key = ("expected", "", "", "disjunctive_power", "80")
+    difference = by_key(differences(*found))[key]
+    won = [
+        run.results.records("small", "expected").query("n == 80").groupby("replicate")["success"].any()
+        for run in found
+    ]
+    paired = won[1].astype(float) - won[0].astype(float)
+    assert difference.paired
+    assert difference.difference == pytest.approx(paired.mean(), rel=1e-12)
+    assert difference.mcse == pytest.approx(paired.std(ddof=0) / np.sqrt(384), rel=1e-9)

@@ -28,7 +28,16 @@ for module in pkgutil.walk_packages(sim.__path__, "sim."):
 FAMILIES = {part.__name__: part for part in Family.__subclasses__() if part.__module__.startswith("sim.")}
 OWN_NUMBERS = ("Spending.user", "Spending.z")
 """Without a source: they hold what the user gives."""
-STATISTICAL = ("Analysis", "Rule", "Spending", "Synthesis", "Operations", "Effect", "Allocation")
+STATISTICAL = (
+    "Analysis",
+    "Rule",
+    "Spending",
+    "Synthesis",
+    "Operations",
+    "Effect",
+    "Allocation",
+    "Multiplicity",
+)
 MEMBERS = {
     f"{family.__name__}.{kind}": member
     for family in FAMILIES.values()
