@@ -71,15 +71,19 @@ def test_notebooks_are_kept_without_outputs():
         assert not any(cell.get("outputs") for cell in book.cells), file
 
 
-def test_the_python_of_the_readme_runs(monkeypatch, capsys):
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_python_of_a_page_runs(page, monkeypatch, capsys):
+    """The blocks of a page follow each other in one scope, as a reader would type them."""
     monkeypatch.chdir(ROOT)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
-    assert blocks
-    for block in blocks:
-        scope: dict[str, object] = {}
-        exec(compile(block, "README.md", "exec"), scope)
+    scope: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.S):
+        exec(compile(block, page.name, "exec"), scope)
+    if page.stem == "README":
         shutil.rmtree(scope["results"].folder)  # type: ignore[attr-defined]
-    assert "type_1_error" in capsys.readouterr().out
+        assert "type_1_error" in capsys.readouterr().out
 
 
 def test_what_the_readme_links_to_is_there():
