@@ -196,9 +196,9 @@ class SampleSize:
     """The answer for one arm; sizes are None where the goal is not reached.
 
     ``n_per_arm`` reaches the goal with probability ``SURE`` or more, given the error of the simulation, in
-    the search and again on fresh patients: ``value``, ``mcse`` and ``certainty`` are the success rate there, its
-    error and the probability that it is the goal or more. ``low`` and ``high`` are the 95 % bootstrap
-    interval of the size at which the goal is just reached.
+    the search and again on fresh patients: ``value``, ``mcse`` and ``certainty`` are the success rate
+    there, its error and the probability that it is the goal or more. ``low`` and ``high`` are the 95 %
+    bootstrap interval of the size at which the goal is just reached.
     """
 
     protocol: str
