@@ -42,24 +42,37 @@ class Events:
 
 @dataclass(frozen=True)
 class Hazards:
-    """Levels of every arm, each (arm, replicate), looked up for a patient by arm and replicate."""
+    """Levels of every arm, each (arm, replicate), looked up for a patient by arm and replicate.
+
+    Attributes
+    ----------
+    levels
+        Of each arm's treatment.
+    begun, gave_up
+        Week in which each patient's treatment begins, and in which a patient gives up the wait for it,
+        (patient, replicate); None: as the treatments have it, and nobody does.
+    """
 
     levels: Sequence[TreatmentLevels]
+    begun: Floats | None = None
+    gave_up: Floats | None = None
 
     def of(self, quantity: str) -> Floats:
         """Stack one hazard over the arms, shape (arm, replicate)."""
         return np.stack([getattr(level.hazards, quantity) for level in self.levels])
 
-    @property
-    def start(self) -> Floats:
-        """Week in which each arm's treatment begins, (arm, replicate)."""
+    def start(self, arm: Ints) -> Floats:
+        """Week in which each patient's treatment begins, (patient, replicate), or zeros for all at once."""
+        if self.begun is not None:
+            return self.begun
+        if all(level.waiting is None for level in self.levels):
+            return np.zeros((1, arm.shape[1]))
         zero = np.zeros_like(self.levels[0].weeks)
-        return np.stack([zero if level.waiting is None else level.waiting for level in self.levels])
+        return _each(np.stack([zero if w is None else w for w in (lv.waiting for lv in self.levels)]), arm)
 
-    @property
-    def end(self) -> Floats:
-        """Week in which each arm's treatment ends as planned, (arm, replicate)."""
-        return self.start + np.stack([level.weeks for level in self.levels])
+    def end(self, arm: Ints) -> Floats:
+        """Week in which each patient's treatment ends as planned, (patient, replicate)."""
+        return self.start(arm) + _each(np.stack([level.weeks for level in self.levels]), arm)
 
 
 @dataclass(frozen=True)
@@ -89,39 +102,32 @@ def occur(ratings: Ratings, arm: Ints, hazards: Hazards, streams: Streams) -> Ev
 
     Each cause has a unit exponential threshold for each patient and happens when its cumulated hazard
     passes it (Kalbfleisch & Prentice 2002, section 8.2), so the same patient meets every arm. A
-    treatment that has not begun, or has ended as planned, cannot be stopped.
+    treatment that has not begun, or has ended as planned, cannot be stopped; who gives up the wait for it
+    has stopped then, for another reason.
     """
     causes = [
         _adverse_event(arm, hazards, streams),
         _inefficacy(ratings, arm, hazards, streams),
         _constant("other", "other reason", arm, hazards, streams),
     ]
-    stop, reason = _first(causes, _each(hazards.end, arm))
-    leaves = _leaves_on_stopping(stop, arm, hazards, streams)
+    first, reason = causes[0], np.ones(arm.shape, dtype=np.int8)
+    for code, cause in enumerate(causes[1:], start=2):
+        sooner = cause < first
+        first = np.where(sooner, cause, first)
+        reason[sooner] = code
+    stop = np.where(first < hazards.end(arm), first, NEVER)
+    reason[stop == NEVER] = 0
+    if hazards.gave_up is not None:
+        stop = np.minimum(stop, hazards.gave_up)
+        reason[hazards.gave_up < NEVER] = REASONS.index("other")
     leave = _constant("withdrawal", "withdrawal", arm, hazards, streams)
-    return Events(stop, reason, leaves if leave is None else np.minimum(leave, leaves))
-
-
-def _first(causes: Sequence[Floats | None], end: Floats) -> tuple[Floats, NDArray[np.int8]]:
-    """Week and number of the first cause before ``end``, (patient, replicate); ``inf`` and 0 if none."""
-    first, reason = np.full(end.shape, NEVER), np.zeros(end.shape, dtype=np.int8)
-    happening = [(number, cause) for number, cause in enumerate(causes, start=1) if cause is not None]
-    for number, cause in happening:
-        np.maximum(reason, np.int8(number) * (cause < first), out=reason)
-        np.minimum(first, cause, out=first)
-    if happening:
-        too_late = first >= end
-        np.copyto(first, NEVER, where=too_late)
-        reason *= ~too_late
-    return first, reason
+    return Events(stop, reason, np.minimum(leave, _leaves_on_stopping(stop, arm, hazards, streams)))
 
 
 def _each(table: Floats, arm: Ints) -> Floats:
     """Look up (arm, replicate) levels for each patient, shape (patient, replicate)."""
-    if (table == table[0]).all():
-        return np.broadcast_to(table[0], arm.shape)
     replicates = table.shape[1]
-    return np.asarray(table.ravel()[arm * replicates + np.arange(replicates)])
+    return np.asarray(np.take(table.ravel(), arm * replicates + np.arange(replicates)))
 
 
 def _waiting(threshold: Floats, hazard: Floats) -> Floats:
@@ -129,30 +135,30 @@ def _waiting(threshold: Floats, hazard: Floats) -> Floats:
         return np.asarray(threshold / hazard)
 
 
-def _adverse_event(arm: Ints, hazards: Hazards, streams: Streams) -> Floats | None:
+def _adverse_event(arm: Ints, hazards: Hazards, streams: Streams) -> Floats:
     early, later, until = hazards.of("event_early"), hazards.of("event_later"), hazards.of("early_weeks")
     if not (early.any() or later.any()):
-        return None
+        return np.full(arm.shape, NEVER)
     threshold = streams("adverse event").standard_exponential(arm.shape)
     reached = _each(early * until, arm)
     soon = _waiting(threshold, _each(early, arm))
     late = _each(until, arm) + _waiting(threshold - reached, _each(later, arm))
-    when = np.where(threshold < reached, soon, late)
-    return when + _each(hazards.start, arm) if hazards.start.any() else when
+    return np.asarray(np.where(threshold < reached, soon, late) + hazards.start(arm))
 
 
-def _inefficacy(ratings: Ratings, arm: Ints, hazards: Hazards, streams: Streams) -> Floats | None:
+def _inefficacy(ratings: Ratings, arm: Ints, hazards: Hazards, streams: Streams) -> Floats:
     """Cumulate the pain-dependent hazard between visits, the rating held since the last."""
     base, ratio, start = hazards.of("pain_at_five"), hazards.of("pain_ratio"), hazards.of("pain_from")
-    start = start + hazards.start
+    happens = np.full(arm.shape, NEVER)
     if not base.any():
-        return None
+        return happens
     threshold = streams("inefficacy").standard_exponential(arm.shape)
     longest = np.maximum(ratings.weeks[-1] - start, 0.0)
     most = base * np.maximum(ratio**5.0, ratio**-5.0) * longest
     at_risk = np.nonzero(threshold < most.max())
     level = (arm[at_risk], at_risk[1])
-    base, ratio, start = base[level], ratio[level], start[level]
+    begun = np.broadcast_to(hazards.start(arm), arm.shape)[at_risk]
+    base, ratio, start = base[level], ratio[level], start[level] + begun
     left = threshold[at_risk]
     when = np.full(left.shape, NEVER)
     for begin, end, rating in ratings.intervals():
@@ -164,18 +170,17 @@ def _inefficacy(ratings: Ratings, arm: Ints, hazards: Hazards, streams: Streams)
         now = (left < hazard * exposure) & (when == NEVER)
         when[now] = since[now] + left[now] / hazard[now]
         left -= hazard * exposure
-    happens = np.full(arm.shape, NEVER)
     happens[at_risk] = when
     return happens
 
 
-def _constant(quantity: str, stream: str, arm: Ints, hazards: Hazards, streams: Streams) -> Floats | None:
-    """Week of a cause whose hazard does not change; None where it never happens."""
+def _constant(quantity: str, stream: str, arm: Ints, hazards: Hazards, streams: Streams) -> Floats:
+    """Week of a cause whose hazard does not change."""
     hazard = hazards.of(quantity)
     if not hazard.any():
-        return None
+        return np.full(arm.shape, NEVER)
     threshold = streams(stream).standard_exponential(arm.shape)
-    since = _each(hazards.start, arm) if quantity != "withdrawal" and hazards.start.any() else 0.0
+    since = hazards.start(arm) if quantity != "withdrawal" else 0.0
     return np.asarray(since + _waiting(threshold, _each(hazard, arm)))
 
 

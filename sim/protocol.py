@@ -146,6 +146,7 @@ class Protocol(Part):
             self._check_look(place, look)
         if self.multiplicity is not None:
             self._check_multiplicity(self.multiplicity)
+        self.operations.check(names, self.primary_week)
         return self
 
     def _check_estimand(self, name: str, estimand: Estimand, arms: list[str]) -> None:
@@ -282,6 +283,7 @@ class Protocol(Part):
             self.eligibility.words(),
             f"Visits at weeks {', '.join(f'{week:g}' for week in self.visits)}.",
         ]
+        sentences += [said] if (said := self.operations.words()) else []
         for name, estimand in self.estimands.items():
             sentences.append(f"Estimand '{name}': {estimand.words(self.endpoints[estimand.endpoint])}.")
         for look in self.looks:

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.core.streams import BLOCK_SIZE
-from sim.endpoints import PAIN, Endpoint, Scale
+from sim.endpoints import PAIN
 from sim.events import REASONS, Events
 from sim.protocol import Protocol
 from sim.trial import Finding, TrialRecord
@@ -56,10 +55,33 @@ def tabulate(protocol: Protocol, record: TrialRecord, block: int, truth: Mapping
                     "finished": record.finished[i],
                     "randomised": record.randomised[i],
                 }
+                | _conduct(protocol, record, i)
                 for i, size in enumerate(record.sizes)
             ]
         ),
     )
+
+
+def _conduct(protocol: Protocol, record: TrialRecord, size: int) -> Table:
+    """What only some operations know of each trial: unfinished, screened, and the wait of each arm."""
+    found: Table = {}
+    conduct, among = record.conduct, record.randomised[size]
+    if np.isfinite(protocol.operations.latest):
+        found["unfinished"] = record.unfinished[size]
+    if record.cost is not None:
+        found["cost"] = record.cost[size]
+    if conduct.screened is not None:
+        last = np.take_along_axis(conduct.screened, np.maximum(among - 1, 0)[None], axis=0)[0]
+        found["screened"] = np.where(among > 0, last, 0.0)
+    if conduct.start is not None:
+        inside = np.arange(len(conduct.start))[:, None] < among
+        begun = inside & np.isfinite(conduct.start)
+        for k, arm in enumerate(protocol.arms):
+            mine = record.data.arm == k
+            found[f"waited {arm.name}"] = np.where(begun & mine, conduct.start, 0.0).sum(axis=0)
+            found[f"begun {arm.name}"] = (begun & mine).sum(axis=0)
+            found[f"never began {arm.name}"] = (inside & ~begun & mine).sum(axis=0)
+    return found
 
 
 def _stack(rows: list[Table]) -> Table:
@@ -104,11 +126,11 @@ def _arm_rows(protocol: Protocol, record: TrialRecord, replicate: Column) -> lis
     place = data.arm * BLOCK_SIZE + np.arange(BLOCK_SIZE)
     grid = ScoreGrid.of(protocol)
     gone = _happened_before(place, record.events, protocol)
-    row_of = grid.rows(place, data.baseline)
+    start = grid.index(data.baseline)
     rows = []
     for visit, week in enumerate(protocol.visits):
-        score = data.baseline if visit == 0 else data.score[:, :, visit - 1]
-        counts = grid.count(row_of, score, arms) | _other_counts(protocol, record, visit)
+        score = start if visit == 0 else grid.index(data.score[:, :, visit - 1])
+        counts = grid.count(place, start, score, arms) | _other_counts(protocol, record, visit)
         for k, arm in enumerate(protocol.arms):
             row = {
                 "replicate": replicate,
@@ -177,16 +199,7 @@ class ScoreGrid:
     @classmethod
     def of(cls, protocol: Protocol) -> "ScoreGrid":
         """Tabulate a protocol's endpoints over the grid of its pain score."""
-        responses = [
-            (name, endpoint)
-            for name, endpoint in protocol.endpoints.items()
-            if endpoint.outcome == "binary" and endpoint.instrument == PAIN
-        ]
-        return cls._tabulated(protocol.pain.scale, tuple(responses))
-
-    @classmethod
-    @lru_cache(maxsize=16)
-    def _tabulated(cls, scale: Scale, responses: tuple[tuple[str, Endpoint], ...]) -> "ScoreGrid":
+        scale = protocol.pain.scale
         levels = round((scale.high - scale.low) / scale.step) + 1
         scores = np.append(scale.low + scale.step * np.arange(levels), np.nan)
         baseline, score = (part.ravel() for part in np.meshgrid(scores[:-1], scores, indexing="ij"))
@@ -194,26 +207,27 @@ class ScoreGrid:
         filled = np.where(seen, score, 0.0)
         columns = {"randomised": np.ones_like(filled), "observed": seen * 1.0}
         columns |= {"score_sum": filled, "score_squares": filled**2, "start_sum": seen * baseline}
-        columns |= {name: np.nan_to_num(endpoint.value(baseline, score)) for name, endpoint in responses}
+        for name, endpoint in protocol.endpoints.items():
+            if endpoint.outcome == "binary" and endpoint.instrument == PAIN:
+                columns[name] = np.nan_to_num(endpoint.value(baseline, score))
         return cls(scale.low, scale.step, levels, np.stack(list(columns.values()), axis=1), tuple(columns))
 
-    def position(self, score: Floats) -> Floats:
-        """Steps of each score above the lowest, whole numbers, same shape; a missing score has ``levels``."""
-        steps = score if self.low == 0 and self.step == 1 else np.rint((score - self.low) * (1 / self.step))
-        return np.fmin(steps, float(self.levels))
+    def index(self, score: Floats) -> NDArray[np.int64]:
+        """Position of each score on the grid, same shape; a missing score has the last."""
+        position = (score - self.low) * (1 / self.step) + 0.5
+        position[np.isnan(score)] = self.levels
+        return position.astype(np.int64)
 
-    def rows(self, place: NDArray[np.int64], baseline: Floats) -> Floats:
-        """Row of each patient in the table of ``count``; ``place`` is arm × block size + replicate."""
-        return (place * self.levels + self.position(baseline)) * (self.levels + 1)
-
-    def count(self, row: Floats, score: Floats, arms: int) -> dict[str, Column]:
-        """Counts by name, each (arm, replicate), of patients in these rows with these scores."""
+    def count(
+        self, place: NDArray[np.int64], start: NDArray[np.int64], score: NDArray[np.int64], arms: int
+    ) -> dict[str, Column]:
+        """Counts by name, each (arm, replicate); ``place`` is arm × block size + replicate."""
         cells = self.levels * (self.levels + 1)
-        cell = (row + self.position(score)).astype(np.int64)
+        cell = place * cells + start * (self.levels + 1) + score
         table = np.bincount(cell.ravel(), minlength=arms * BLOCK_SIZE * cells).reshape(
-            arms * BLOCK_SIZE, cells
+            arms, BLOCK_SIZE, cells
         )
-        sums = (table @ self.features).reshape(arms, BLOCK_SIZE, -1)
+        sums = table @ self.features
         whole = ("score_sum", "score_squares", "start_sum")
         return {
             name: sums[:, :, i] if name in whole else sums[:, :, i].astype(np.int64)
@@ -226,20 +240,15 @@ def _happened_before(place: NDArray[np.int64], events: Events, protocol: Protoco
     visits = np.array(protocol.visits)
     arms = len(protocol.arms)
 
-    def count(weeks: Floats, among: NDArray[np.int64]) -> Column:
-        first_after = np.searchsorted(visits, weeks.ravel()[among], side="right")
-        cells = first_after * (arms * BLOCK_SIZE) + place.ravel()[among]
+    def count(weeks: Floats, among: tuple[Column, ...]) -> Column:
+        first_after = np.searchsorted(visits, weeks[among], side="right")
+        cells = first_after * (arms * BLOCK_SIZE) + place[among]
         size = (len(visits) + 1) * arms * BLOCK_SIZE
         table = np.bincount(cells, minlength=size).reshape(len(visits) + 1, arms, BLOCK_SIZE)
         return np.asarray(table.cumsum(axis=0)[: len(visits)])
 
-    found = {"left": count(events.leave, _where(events.leave < visits[-1]))}
-    stopped = _where(events.stop < visits[-1])
+    found = {"left": count(events.leave, np.nonzero(events.leave < visits[-1]))}
     for code, reason in enumerate(REASONS[1:], start=1):
-        among = stopped[events.reason.ravel()[stopped] == code]
+        among = np.nonzero((events.reason == code) & (events.stop < visits[-1]))
         found[f"stopped_{reason}"] = count(events.stop, among)
     return found
-
-
-def _where(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    return np.flatnonzero(mask)

@@ -15,6 +15,8 @@ from sim.core.streams import BLOCK_SIZE
 from sim.eligibility import EntryRule
 from sim.margins import Margin
 from sim.missingness import Missing, MissingLevels
+from sim.operations.conditions import ConditionLevels, Conditions
+from sim.operations.costs import CostLevels, Costs
 from sim.other_outcomes import OtherOutcome, OutcomeLevels
 from sim.population import Population
 from sim.protocol import Protocol
@@ -123,6 +125,8 @@ class Scenario(Part):
     unblinding: Unblinding | None = None
     missing: Missing = Missing()
     recruitment: AboveZero = Field(description="patients randomised a week and site")
+    conditions: Conditions = Conditions()
+    costs: Costs | None = None
     claims: Evaluation = Drawn()
     null: bool = Field(False, description="every arm is the control treatment under another name")
     because: str | None = Field(None, description="why this scenario is looked at")
@@ -139,6 +143,25 @@ class Scenario(Part):
                 hint = suggest(name, self.other_outcomes)
                 raise wrong(f"other_outcomes: the protocol measures '{name}', which is not described:{hint}")
         self._check_covariates(self.only(protocol), list(protocol.instruments))
+        self._check_courses(protocol)
+        self._check_prices()
+
+    def _check_prices(self) -> None:
+        for name in self.costs.per_treated_week if self.costs else ():
+            if name not in self.treatments:
+                hint = suggest(name, self.treatments)
+                raise wrong(f"costs.per_treated_week: unknown treatment '{name}':{hint}")
+
+    def _check_courses(self, protocol: Protocol) -> None:
+        """Let operations refuse courses that cannot be given; a length from a synthesis is not known yet."""
+        courses: dict[str, tuple[int | None, float | None]] = {}
+        for arm in protocol.arms:
+            treatment = self.treatments[arm.treatment]
+            weeks = treatment.weeks
+            known = weeks is None or not weeks.synthesis_names()
+            length = weeks.mean({}) if weeks and known else protocol.primary_week if known else None
+            courses[arm.name] = (treatment.sessions, length)
+        protocol.operations.check_courses(courses)
 
     def _check_covariates(self, used: Self, instruments: list[str]) -> None:
         known = self.population.covariates
@@ -194,6 +217,8 @@ class Scenario(Part):
             covariance=covariance,
             arms=arms,
             site_rate=read("recruitment", self.recruitment),
+            conditions=self.conditions.levels(read),
+            costs=self.costs.levels(read) if self.costs else None,
             missing=self.missing.levels(read),
             rescue=self.rescue.levels(read) if self.rescue and protocol.rescue_allowed else None,
             unblinding=believed,
@@ -221,8 +246,8 @@ class Scenario(Part):
         fields = ("sd", "growth_weeks", "lasting_share", "fading_weeks")
         values = {name: read(f"population.variation.{name}", getattr(variation, name)) for name in fields}
         values["error"] = levels.error
-        rows = np.stack(list(values.values()), axis=1)
-        chosen = rows[:1] if (rows == rows[0]).all() else rows
+        rows = np.unique(np.stack(list(values.values()), axis=1), axis=0)
+        chosen = rows if len(rows) == 1 else np.stack(list(values.values()), axis=1)
         weeks = protocol.weeks
         return np.stack(
             [
@@ -266,6 +291,8 @@ class Truth:
         Levels of each arm's treatment.
     site_rate
         Patients randomised a week and site.
+    conditions, costs
+        Of sites, those who present and those who wait; and prices.
     missing, rescue
         Levels of what is not measured, and of rescue medication.
     unblinding, belief
@@ -283,6 +310,8 @@ class Truth:
     covariance: Floats
     arms: tuple[TreatmentLevels, ...]
     site_rate: Floats
+    conditions: ConditionLevels
+    costs: CostLevels | None
     missing: MissingLevels
     rescue: RescueLevels | None
     unblinding: Unblinding | None

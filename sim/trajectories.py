@@ -24,6 +24,10 @@ def visit_by_visit(patients: int, replicates: int, visits: int) -> Floats:
     return np.empty((visits, patients, replicates)).transpose(1, 2, 0)
 
 
+NEVER_BEGUN = 1e9
+"""Weeks that stand for a treatment that never begins: a difference of infinities would be undefined."""
+
+
 @dataclass(frozen=True)
 class MeanCourse:
     """Mean fall of true pain under placebo, −change × (1 − 2^(−t / half_weeks)).
@@ -68,9 +72,12 @@ class ArmEffect:
         """Whether patients differ in the size of the effect."""
         return self.size.ndim == 2
 
-    def share(self, weeks: Any, stop: Any, replicate: Any) -> Floats:
-        """Share of the size at ``weeks`` since randomisation, of a treatment stopped at week ``stop``."""
-        start = self.start[replicate]
+    def share(self, weeks: Any, stop: Any, replicate: Any, start: Any = None) -> Floats:
+        """Share of the size at ``weeks`` since randomisation, of a treatment stopped at week ``stop``.
+
+        ``start`` is when it began, where that is not the arm's own.
+        """
+        start = self.start[replicate] if start is None else np.minimum(start, NEVER_BEGUN)
         treated = np.minimum(np.maximum(stop - start, 0.0), self.length[replicate])
         return self.shape(np.maximum(weeks - start, 0.0), treated, replicate)
 
@@ -94,12 +101,15 @@ class Trajectories:
         Mean change under placebo, (replicate, visit).
     effects
         Of each arm.
+    start
+        Week in which each patient's treatment begins, (patient, replicate); None: as the arm's effect has it.
     """
 
     weeks: Floats
     own: Floats
     course: Floats
     effects: tuple[ArmEffect, ...]
+    start: Floats | None = None
 
     def under(self, arm: Ints, therapists: Floats | None = None) -> Floats:
         """Unrounded ratings, (patient, replicate, visit), under each patient's arm, treated as planned.
@@ -113,28 +123,45 @@ class Trajectories:
         shift = self.course + (0.0 if personal else self._mean_sizes()[:, :, None] * shares)
         shift = np.broadcast_to(shift, shares.shape).reshape(-1, len(self.weeks))
         for visit in range(len(self.weeks)):
-            np.add(self.own[:, :, visit], shift[:, visit][place], out=latent[:, :, visit])
+            np.add(self.own[:, :, visit], np.take(shift[:, visit], place), out=latent[:, :, visit])
         if personal:
             size, shares = self.size(arm, therapists), shares.reshape(-1, len(self.weeks))
             for visit in range(len(self.weeks)):
-                latent[:, :, visit] += size * shares[:, visit][place]
+                latent[:, :, visit] += size * np.take(shares[:, visit], place)
+        if self.start is not None:
+            self._begin_late(latent, arm, self.start, therapists)
         return latent
+
+    def _begin_late(self, latent: Floats, arm: Ints, start: Floats, therapists: Floats | None) -> None:
+        """Move the effect of who waits for treatment; overwrites ``latent``."""
+        size = self.size(arm, therapists)
+        for k, effect in enumerate(self.effects):
+            where = np.nonzero((arm == k) & (start != effect.start))
+            replicate = where[1][:, None]
+            moved = effect.share(self.weeks[None, :], np.inf, replicate, start[where][:, None])
+            latent[where] += size[where][:, None] * (moved - effect.planned(self.weeks)[where[1]])
+
+    def _starts(self, where: tuple[Ints, ...]) -> Floats | None:
+        """When the treatment of these patients begins, (chosen, 1)."""
+        return None if self.start is None else self.start[where][:, None]
 
     def after_stopping(
         self, latent: Floats, arm: Ints, stop: Floats, therapists: Floats | None = None
     ) -> Floats:
         """Let the effect fade from the week of stopping, (patient, replicate); overwrites ``latent``."""
-        stops = stop < self.weeks[-1]
-        if not stops.any():
-            return latent
-        early = np.nonzero(stops)
-        arms, size = arm[early], self.size(arm, therapists)[early]
+        early = np.nonzero(stop < self.weeks[-1])
+        arms = arm[early]
+        size = self.size(arm, therapists)[early] if len(arms) else arms
         for k, effect in enumerate(self.effects):
             mine = np.flatnonzero(arms == k)
             where = (early[0][mine], early[1][mine])
             replicate = where[1][:, None]
-            lost = effect.share(self.weeks[None, :], stop[where][:, None], replicate)
-            lost -= effect.planned(self.weeks)[where[1]]
+            begun = self._starts(where)
+            lost = effect.share(self.weeks[None, :], stop[where][:, None], replicate, begun)
+            if begun is None:
+                lost -= effect.planned(self.weeks)[where[1]]
+            else:
+                lost -= effect.share(self.weeks[None, :], np.inf, replicate, begun)
             latent[where] += size[mine][:, None] * lost
         return latent
 
@@ -144,13 +171,13 @@ class Trajectories:
         for k, effect in enumerate(self.effects):
             mine = np.nonzero(arm == k)
             stopped, replicate = stop[mine][:, None], mine[1][:, None]
-            found[mine] = effect.share(self.weeks[None, :], stopped, replicate)
+            found[mine] = effect.share(self.weeks[None, :], stopped, replicate, self._starts(mine))
         return found
 
     def size(self, arm: Ints, therapists: Floats | None = None) -> Floats:
         """Size of each patient's effect under their arm, (patient, replicate), points."""
         if not any(effect.is_personal for effect in self.effects):
-            size = self._mean_sizes().ravel()[self._place(arm)]
+            size = np.take(self._mean_sizes().ravel(), self._place(arm))
         else:
             own = [np.broadcast_to(effect.size, arm.shape) for effect in self.effects]
             size = np.choose(arm, own)

@@ -102,6 +102,7 @@ class Treatment(Part):
             hazards=self._hazards(name, read),
             adverse_events=_each(f"{name}.adverse_events", self.adverse_events, read),
             beyond_pain=_each(f"{name}.beyond_pain", self.beyond_pain, read),
+            sessions=self.sessions,
         )
 
     def _persons(self, name: str, read: Read) -> "Persons":
@@ -212,6 +213,8 @@ class TreatmentLevels:
         Share of patients with each, (replicate,).
     beyond_pain
         Effect on other outcomes beyond what follows from pain, (replicate,), in their units.
+    sessions
+        Of a whole course; None: none.
     """
 
     size: Floats
@@ -222,3 +225,4 @@ class TreatmentLevels:
     hazards: HazardLevels
     adverse_events: Mapping[str, Floats]
     beyond_pain: Mapping[str, Floats]
+    sessions: int | None = None

@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 
 from sim.analyses.base import Estimate
 from sim.claims import Draws
+from sim.conduct import after_waiting, operate, usage
 from sim.data import Scores, TrialData, hide
 from sim.estimand import Observations
 from sim.events import Events
 from sim.lives import Life, World, create, experience, lose
+from sim.operations.base import Conduct
 from sim.protocol import Look, Protocol
 from sim.rules.base import Looks, Verdict
 from sim.rules.significance import Significance
@@ -34,6 +36,8 @@ class Finding:
         Position of the deciding look's cut.
     verdict
         When it was decided and how.
+    lacking
+        Trials that were stopped before that look, (size, replicate); None: none was.
     """
 
     estimand: str
@@ -41,10 +45,26 @@ class Finding:
     estimate: Estimate
     cut: Ints
     verdict: Verdict
+    lacking: Mask | None = None
 
     def at_end(self, values: Floats) -> Floats:
-        """Take (compared arm, cut, replicate) at the deciding look: (compared arm, size, replicate)."""
-        return np.asarray(np.take_along_axis(values, self.cut, axis=1))
+        """Take (compared arm, cut, replicate) at the deciding look: (compared arm, size, replicate).
+
+        A trial that was stopped before has none: nan, or 0 of what is counted.
+        """
+        found = np.asarray(np.take_along_axis(values, self.cut, axis=1))
+        if self.lacking is None:
+            return found
+        return np.where(
+            self.lacking, np.zeros((), found.dtype) if found.dtype.kind in "iu" else np.nan, found
+        )
+
+    def without(self, lacking: Mask) -> "Finding":
+        """Take the result from trials that were stopped before it: they have no success."""
+        if not lacking.any():
+            return self
+        won, futile = self.verdict.success & ~lacking, self.verdict.futile & ~lacking
+        return replace(self, verdict=replace(self.verdict, success=won, futile=futile), lacking=lacking)
 
     @property
     def success(self) -> Mask:
@@ -70,6 +90,12 @@ class TrialRecord:
         Week of that look since the first site opened, (size, replicate).
     randomised
         Patients randomised by then, (size, replicate).
+    unfinished
+        Trials that were stopped before that look, at the operations' latest week, (size, replicate).
+    conduct
+        When patients of the largest size were randomised and treated.
+    cost
+        In the scenario's currency, (size, replicate); None: it has no prices.
     """
 
     sizes: tuple[int, ...]
@@ -80,6 +106,9 @@ class TrialRecord:
     ended: Ints
     finished: Floats
     randomised: Ints
+    unfinished: Mask
+    conduct: Conduct
+    cost: Floats | None
 
 
 def simulate(
@@ -100,13 +129,29 @@ def simulate(
     truth = scenario.realise(protocol, draws)
     world = create(protocol, scenario, truth, sizes[-1], draws.streams)
     arm = protocol.allocation.assign(sizes[-1], protocol.ratio, draws.streams)
-    enrolled = protocol.operations.enrolment(sizes[-1], truth.site_rate, draws.streams)
+    conduct = operate(protocol, scenario, truth, arm, draws.streams)
+    world = after_waiting(world, conduct)
     life = lose(experience(protocol, world, arm, draws.streams), world, protocol.weeks, draws.streams)
     cuts, looks = protocol.looks_of(sizes)
     data = replace(observe(protocol, world, arm, life, cuts), streams=draws.streams)
     findings, ended = decide(protocol, data, looks)
-    finished, randomised = calendar(enrolled, protocol, looks.at(ended, cuts), sizes)
-    return TrialRecord(sizes, findings, data, life.events, life.adverse_events, ended, finished, randomised)
+    finished, randomised, unfinished = calendar(conduct.enrolled, protocol, looks.at(ended, cuts), sizes)
+    cost = None
+    if truth.costs is not None:
+        cost = truth.costs.total(usage(protocol, world, arm, life, conduct), randomised, finished)
+    return TrialRecord(
+        sizes=sizes,
+        findings=tuple(found.without(unfinished) for found in findings),
+        data=data,
+        events=life.events,
+        adverse_events=life.adverse_events,
+        ended=ended,
+        finished=finished,
+        randomised=randomised,
+        unfinished=unfinished,
+        conduct=conduct,
+        cost=cost,
+    )
 
 
 def observe(protocol: Protocol, world: World, arm: Ints, life: Life, sizes: tuple[int, ...]) -> TrialData:
@@ -165,8 +210,8 @@ def _found(protocol: Protocol, look: Look, estimate: Estimate, verdict: Verdict,
 
 def calendar(
     enrolled: Floats, protocol: Protocol, analysed: Ints, sizes: tuple[int, ...]
-) -> tuple[Floats, Ints]:
-    """Week of the last look, and patients randomised by then, both (size, replicate).
+) -> tuple[Floats, Ints, Mask]:
+    """Week of the last look, patients randomised by then, and whether it came too late, (size, replicate).
 
     Parameters
     ----------
@@ -175,9 +220,11 @@ def calendar(
     analysed
         Patients with the primary visit at that look, (size, replicate).
     """
-    week = np.take_along_axis(enrolled, analysed - 1, axis=0) + protocol.primary_week
+    due = np.take_along_axis(enrolled, analysed - 1, axis=0) + protocol.primary_week
+    late = due > protocol.operations.latest
+    week = np.where(late, protocol.operations.latest, due)
     randomised = [(enrolled[:size] <= end).sum(axis=0) for size, end in zip(sizes, week, strict=True)]
-    return week, np.stack(randomised)
+    return week, np.stack(randomised), late
 
 
 def analyse(protocol: Protocol, look: Look, data: TrialData) -> tuple[Estimate, str]:

@@ -28,24 +28,11 @@ def options(
 @cache
 def command() -> typer.Typer:
     """Give the app its commands; each module is imported only when the command line starts."""
-    from sim.cli import (
-        analyse,
-        boundaries,
-        compare,
-        evidence,
-        fit,
-        region,
-        replay,
-        run,
-        scaffold,
-        size,
-        studies,
-    )
+    from sim.cli import analyse, boundaries, compare, evidence, fit, replay, run, scaffold, size, studies
 
     app.command("run")(run.study_run)
     app.command()(studies.check)
     app.command()(size.size)
-    app.command()(region.region)
     app.command()(replay.replay)
     app.command()(compare.compare)
     app.command()(run.report)

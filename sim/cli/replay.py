@@ -119,7 +119,7 @@ def rebuild(study: Study, names: tuple[str, str], replicate: int, plan: Plan) ->
         looks=_rows_of(tabulate(protocol, record, block, values).estimates, replicate),
         record=record,
         column=column,
-        enrolled=protocol.operations.enrolment(protocol.n, truth.site_rate, draws.streams),
+        enrolled=record.conduct.enrolled,
         covariates=population.describe(cohort, protocol.eligibility, draws.streams),
     )
 

@@ -1,5 +1,7 @@
-"""What a model of operations has to offer."""
+"""What a model of operations is told, and what it has to answer."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -7,21 +9,106 @@ from numpy.typing import NDArray
 
 from sim.core.parts import Family
 from sim.core.streams import Streams
+from sim.operations.conditions import ConditionLevels
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Course:
+    """What one arm's treatment asks of a clinic.
+
+    Attributes
+    ----------
+    sessions
+        Of a whole course; None or 0: nobody has to be there.
+    weeks, ready
+        Length of the course, and weeks from randomisation until a patient is ready for it, (replicate,).
+    """
+
+    sessions: int | None
+    weeks: Floats
+    ready: Floats
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What operations are told about the trial and about nature.
+
+    Attributes
+    ----------
+    arm
+        Of each patient in the order of enrolment, (patient, replicate).
+    names
+        Of the arms.
+    courses
+        Of each arm's treatment.
+    site_rate
+        Patients randomised a week and site, (replicate,).
+    eligible
+        Share of those who present whom the entry rules admit, (replicate,).
+    conditions
+        The levels of what we do not control.
+    """
+
+    arm: Ints
+    names: tuple[str, ...]
+    courses: tuple[Course, ...]
+    site_rate: Floats
+    eligible: Floats
+    conditions: ConditionLevels
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """What happened in the trial besides outcomes, and when. Times are in weeks; ``inf`` is never.
+
+    Attributes
+    ----------
+    enrolled
+        Randomisation of each patient since the first site opened, (patient, replicate).
+    start
+        From randomisation to the start of treatment; None: as the treatment has it for everybody.
+    gave_up
+        From randomisation to the patient's giving up the wait for it; None: nobody does.
+    screened
+        People screened up to each patient's randomisation, that patient included; None: not counted.
+    opened
+        Opening of each site, (site, replicate); None: all at 0.
+    """
+
+    enrolled: Floats
+    start: Floats | None = None
+    gave_up: Floats | None = None
+    screened: Floats | None = None
+    opened: Floats | None = None
 
 
 class Operations(Family):
-    """How patients come into the trial through time."""
+    """How patients come into the trial through time, and how long they wait for treatment."""
 
     home: ClassVar[str] = "sim.operations"
+    screens: ClassVar[bool] = False
+    """Whether the share of eligible people is asked for."""
 
-    def enrolment(self, n: int, site_rate: Floats, streams: Streams) -> Floats:
-        """Week of randomisation of each patient since the first site opened, (patient, replicate).
+    sites: int
 
-        Parameters
-        ----------
-        site_rate
-            Patients randomised a week and site, (replicate,).
-        """
+    @property
+    def latest(self) -> float:
+        """Week after which the trial is stopped, finished or not."""
+        return float(np.inf)
+
+    def check(self, arms: Sequence[str], primary_week: float) -> None:
+        """Refuse what the protocol's arms and its primary visit make impossible."""
+
+    def check_courses(self, courses: Mapping[str, tuple[int | None, float | None]]) -> None:
+        """Refuse what the treatments' sessions and weeks (None: not known yet) make impossible, by arm."""
+
+    def words(self) -> str:
+        """Say how the trial is run; nothing where there is nothing to say."""
+        return ""
+
+    def conduct(self, intake: Intake, streams: Streams) -> Conduct:
+        """Say when each patient is randomised and treated."""
         raise NotImplementedError

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from sim.core.streams import BLOCK_SIZE, Streams
-from sim.operations.base import Floats, Operations
+from sim.operations.base import Conduct, Intake, Operations
 
 
 class OpenDoor(Operations):
@@ -15,7 +15,7 @@ class OpenDoor(Operations):
     kind: Literal["open_door"] = "open_door"
     sites: int = Field(1, ge=1)
 
-    def enrolment(self, n: int, site_rate: Floats, streams: Streams) -> Floats:
+    def conduct(self, intake: Intake, streams: Streams) -> Conduct:
         """Add exponential gaps at the rate of all sites together."""
-        gaps = streams("arrival").standard_exponential((n, BLOCK_SIZE))
-        return np.asarray(np.cumsum(gaps, axis=0) / (self.sites * site_rate))
+        gaps = streams("arrival").standard_exponential((len(intake.arm), BLOCK_SIZE))
+        return Conduct(enrolled=np.cumsum(gaps, axis=0) / (self.sites * intake.site_rate))

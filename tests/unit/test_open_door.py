@@ -5,7 +5,8 @@ import pytest
 
 from sim.core.loading import validate
 from sim.core.streams import BLOCK_SIZE, Streams
-from sim.operations.base import Operations
+from sim.operations.base import Intake, Operations
+from sim.operations.conditions import ConditionLevels
 from sim.operations.open_door import OpenDoor
 from tests.montecarlo import assert_mc, assert_mean
 
@@ -13,12 +14,19 @@ BLOCKS = 60
 PATIENTS, SITES, RATE = 40, 4, 0.25
 
 
+def enrol(operations: Operations, n: int, rate: np.ndarray, streams: Streams) -> np.ndarray:
+    arm = np.zeros((n, BLOCK_SIZE), dtype=np.int64)
+    return operations.conduct(
+        Intake(arm, (), (), rate, np.ones(BLOCK_SIZE), ConditionLevels()), streams
+    ).enrolled
+
+
 @pytest.fixture(scope="module")
 def weeks() -> np.ndarray:
     operations = validate({"kind": "open_door", "sites": SITES}, Operations, "test")
     assert type(operations) is OpenDoor
     rate = np.full(BLOCK_SIZE, RATE)
-    blocks = [operations.enrolment(PATIENTS, rate, Streams(1, block)) for block in range(BLOCKS)]
+    blocks = [enrol(operations, PATIENTS, rate, Streams(1, block)) for block in range(BLOCKS)]
     return np.concatenate(blocks, axis=1)
 
 
@@ -47,5 +55,5 @@ def test_gaps_do_not_depend_on_one_another(weeks):
 def test_twice_the_rate_is_half_the_time():
     slow, fast = np.full(BLOCK_SIZE, 0.5), np.full(BLOCK_SIZE, 1.0)
     streams = Streams(1, 0)
-    assert np.allclose(OpenDoor().enrolment(9, slow, streams), 2 * OpenDoor().enrolment(9, fast, streams))
-    assert np.allclose(OpenDoor(sites=2).enrolment(9, slow, streams), OpenDoor().enrolment(9, fast, streams))
+    assert np.allclose(enrol(OpenDoor(), 9, slow, streams), 2 * enrol(OpenDoor(), 9, fast, streams))
+    assert np.allclose(enrol(OpenDoor(sites=2), 9, slow, streams), enrol(OpenDoor(), 9, fast, streams))

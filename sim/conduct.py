@@ -1,0 +1,84 @@
+"""When the trial's patients are randomised and treated, what waiting does to them, and what is used."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.core.streams import Streams
+from sim.lives import Life, World
+from sim.operations.base import Conduct, Course, Intake
+from sim.operations.costs import Usage
+from sim.protocol import Protocol
+from sim.scenario import Scenario, Truth
+from sim.treatments import TreatmentLevels
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.integer]
+
+
+def operate(protocol: Protocol, scenario: Scenario, truth: Truth, arm: Ints, streams: Streams) -> Conduct:
+    """Let the protocol's operations enrol and treat the patients of these arms."""
+    intake = Intake(
+        arm=arm,
+        names=tuple(chosen.name for chosen in protocol.arms),
+        courses=tuple(_course(levels) for levels in truth.arms),
+        site_rate=truth.site_rate,
+        eligible=_eligible(protocol, scenario, truth, streams),
+        conditions=truth.conditions,
+    )
+    return protocol.operations.conduct(intake, streams)
+
+
+def _course(levels: TreatmentLevels) -> Course:
+    ready = np.zeros_like(levels.weeks) if levels.waiting is None else levels.waiting
+    return Course(levels.sessions, levels.weeks, ready)
+
+
+def _eligible(protocol: Protocol, scenario: Scenario, truth: Truth, streams: Streams) -> Floats:
+    """Share of those who present whom the entry rules admit, (replicate,); 1 where nobody asks."""
+    if not protocol.operations.screens:
+        return np.ones_like(truth.site_rate)
+    failed = scenario.population.screened(protocol.eligibility, truth.pain, streams)
+    return 1 - failed["any"] if failed else np.ones_like(truth.site_rate)
+
+
+def after_waiting(world: World, conduct: Conduct) -> World:
+    """Let treatment begin when the patient's turn comes: before that it has no effect and no hazards."""
+    if conduct.start is None:
+        return world
+    return replace(
+        world,
+        trajectories=replace(world.trajectories, start=conduct.start),
+        hazards=replace(world.hazards, begun=conduct.start, gave_up=conduct.gave_up),
+    )
+
+
+def usage(protocol: Protocol, world: World, arm: Ints, life: Life, conduct: Conduct) -> Usage:
+    """Count the visits, sessions and weeks of treatment of each patient, and the sites."""
+    truth, events = world.truth, life.events
+    visits = np.ones(arm.shape)
+    for place, week in enumerate(protocol.weeks):
+        seen = events.leave > week
+        visits += seen if life.missed is None else seen & ~life.missed[:, :, place]
+    sessions, treated = (
+        np.zeros(arm.shape),
+        {chosen.treatment: np.zeros(arm.shape) for chosen in protocol.arms},
+    )
+    for k, (chosen, levels) in enumerate(zip(protocol.arms, truth.arms, strict=True)):
+        course = _course(levels)
+        start = course.ready if conduct.start is None else conduct.start
+        begun = np.minimum(start, events.ended)  # who leaves or gives up before has no treatment
+        weeks = np.where(arm == k, np.minimum(events.ended - begun, course.weeks), 0.0)
+        treated[chosen.treatment] += weeks
+        sessions += (course.sessions or 0) * weeks / course.weeks
+    count = np.broadcast_to(np.arange(1.0, len(arm) + 1)[:, None], arm.shape)
+    return Usage(
+        visits=visits,
+        sessions=sessions,
+        treated=treated,
+        screened=count if conduct.screened is None else conduct.screened,
+        opened=np.zeros((protocol.operations.sites, arm.shape[1]))
+        if conduct.opened is None
+        else conduct.opened,
+    )

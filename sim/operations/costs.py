@@ -1,0 +1,99 @@
+"""What a trial costs: prices are claims about the world, quantities are counted in each simulated trial."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sim.claims import Positive, Read
+from sim.core.parts import Part
+from sim.core.streams import BLOCK_SIZE
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+WEEKS_A_MONTH = 365.25 / 12 / 7
+
+
+class Costs(Part):
+    """Prices, all in one currency; what is left out costs nothing."""
+
+    currency: str = "USD"
+    fixed: Positive | None = Field(None, description="of the trial")
+    per_site: Positive | None = None
+    per_site_month: Positive | None = Field(None, description="from the site's opening to the last look")
+    per_screened: Positive | None = Field(None, description="person screened, the randomised included")
+    per_patient: Positive | None = Field(None, description="patient randomised")
+    per_visit: Positive | None = Field(None, description="visit attended, the one at week 0 included")
+    per_session: Positive | None = Field(None, description="session of treatment given")
+    per_treated_week: dict[str, Positive] = Field(
+        {}, description="of treatment (its doses), by the treatment's name"
+    )
+
+    def levels(self, read: Read) -> "CostLevels":
+        """Give every price its value in each replicate; what is left out is 0."""
+        zero = np.zeros(BLOCK_SIZE)
+        names = [name for name in type(self).model_fields if name.startswith(("fixed", "per_"))]
+        prices = {
+            name: zero if (price := getattr(self, name)) is None else read(f"costs.{name}", price)
+            for name in names
+            if name != "per_treated_week"
+        }
+        weeks = {k: read(f"costs.per_treated_week.{k}", v) for k, v in self.per_treated_week.items()}
+        return CostLevels(**prices, per_treated_week=weeks)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a block of trials used.
+
+    Attributes
+    ----------
+    visits, sessions
+        Of each patient, (patient, replicate).
+    treated
+        Weeks of treatment of each patient by treatment, (patient, replicate).
+    screened
+        People screened up to each patient, (patient, replicate).
+    opened
+        Opening of each site, (site, replicate), weeks.
+    """
+
+    visits: Floats
+    sessions: Floats
+    treated: Mapping[str, Floats]
+    screened: Floats
+    opened: Floats
+
+
+@dataclass(frozen=True)
+class CostLevels:
+    """The prices in a block, each (replicate,)."""
+
+    fixed: Floats
+    per_site: Floats
+    per_site_month: Floats
+    per_screened: Floats
+    per_patient: Floats
+    per_visit: Floats
+    per_session: Floats
+    per_treated_week: Mapping[str, Floats]
+
+    def total(self, used: Usage, randomised: NDArray[np.integer], finished: Floats) -> Floats:
+        """Cost of each trial, (size, replicate), of the patients randomised by the week when it finished.
+
+        Parameters
+        ----------
+        randomised, finished
+            (size, replicate); weeks since the first site opened.
+        """
+        patients = self.per_patient + used.visits * self.per_visit + used.sessions * self.per_session
+        for name, price in self.per_treated_week.items():
+            patients += used.treated.get(name, 0.0) * price
+        so_far = np.cumsum(patients, axis=0) + used.screened * self.per_screened
+        last = np.take_along_axis(so_far, np.maximum(randomised - 1, 0), axis=0)
+        months = np.maximum(finished[:, None, :] - used.opened, 0.0).sum(axis=1) / WEEKS_A_MONTH
+        sites = len(used.opened) * self.per_site + months * self.per_site_month
+        return np.asarray(self.fixed + sites + np.where(randomised > 0, last, 0.0))

@@ -1,1 +1,0 @@
-"""Simulation-based calibration of the syntheses: ``make calibrate`` runs it."""

@@ -1,0 +1,148 @@
+"""Operations in a trial: waiting delays the effect, giving up stops it, a late trial has no result."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sim import Plan, Study, run
+from sim.claims import Draws
+from sim.core.errors import InputError
+from sim.core.streams import BLOCK_SIZE, Streams
+from sim.performance import average
+from sim.trial import TrialRecord, simulate
+
+STUDY = Path(__file__).parents[2] / "benchmarks" / "two_arm_assumed.yaml"
+CLINIC = "{arms: [therapy], therapists: %d, sessions_a_week: 9}"
+THERAPY = (
+    "protocols.two_arm.arms.1.name=therapy",
+    "protocols.two_arm.estimands.primary.contrast.of=therapy",
+    "protocols.two_arm.estimands.responder.contrast.of=therapy",
+    "scenarios.expected.treatments.snri.sessions=9",
+    "scenarios.expected.treatments.snri.weeks={assume: 4, because: test}",
+    "scenarios.expected.treatments.snri.effect.plateau={assume: -2, because: test}",
+    "scenarios.expected.treatments.snri.effect.persistence_half_weeks={assume: 1000000000000, because: test}",
+    "scenarios.expected.treatments.snri.discontinuation={}",
+    "scenarios.expected.treatments.snri.withdrawal={assume: 0, because: test}",
+    "scenarios.expected.treatments.placebo.withdrawal={assume: 0, because: test}",
+)
+
+
+@pytest.fixture(scope="module")
+def study():
+    def read(*operations: str) -> Study:
+        sites = "protocols.two_arm.operations={kind: sites, sites: 10, %s}"
+        return Study.load(STUDY, (*THERAPY, sites % operations[0], *operations[1:]))
+
+    return read
+
+
+def simulated(study: Study) -> TrialRecord:
+    protocol, scenario = study.protocols["two_arm"], study.scenarios["expected"]
+    return simulate(protocol, scenario, Draws(Streams(study.seed, 0), {}))
+
+
+def effect(record: TrialRecord) -> float:
+    return average(record.findings[0].estimate.estimate[0, 0]).value
+
+
+def test_endless_capacity_changes_nothing(study):
+    without = simulated(study("max_weeks: 900"))
+    plenty = simulated(study(f"max_weeks: 900, clinics: [{CLINIC % 900}]"))
+    assert np.array_equal(without.data.score, plenty.data.score, equal_nan=True)
+    assert np.array_equal(without.finished, plenty.finished)
+
+
+def test_waiting_delays_the_effect_of_the_patients_who_wait(study):
+    record = simulated(study(f"clinics: [{CLINIC % 2}]"))
+    plenty = simulated(study(f"clinics: [{CLINIC % 900}]"))
+    start, week = record.conduct.start, record.data.weeks[-1]
+    assert start is not None
+    prompt, never_yet = start == 0, start >= week
+    assert prompt.any()
+    assert never_yet.any()
+    both = record.data.score[:, :, -1], plenty.data.score[:, :, -1]
+    assert np.array_equal(both[0][prompt], both[1][prompt])
+    untreated = np.where(never_yet, both[0] - both[1], np.nan)
+    assert 1.0 < np.nanmean(untreated) < 2.0  # the whole effect of two points, on a scale that ends at 0
+    assert effect(plenty) < effect(record) - 0.5
+
+
+def test_the_effect_begins_when_the_treatment_begins(study):
+    """Nobody has an effect before the own start, and at it the course begins as it does for the others."""
+    study_ = study(f"clinics: [{CLINIC % 2}]")
+    record, plenty = simulated(study_), simulated(study("max_weeks: 900"))
+    start = record.conduct.start
+    for place, week in enumerate(record.data.weeks):
+        same = (start == 0) | (record.data.arm == 0)
+        moved = record.data.score[:, :, place] - plenty.data.score[:, :, place]
+        assert (moved[same] == 0).all()
+        assert (moved[~same] >= 0).all(), f"who waits is better off at week {week}"
+
+
+def test_who_gives_up_has_stopped_and_is_no_responder(study):
+    impatient = "scenarios.expected.conditions.patience={assume: 2, because: test}"
+    record = simulated(study(f"clinics: [{CLINIC % 2}]", impatient))
+    conduct, events = record.conduct, record.events
+    gone = np.isfinite(conduct.gave_up)
+    assert 0.1 < gone[record.data.arm == 1].mean() < 0.9
+    assert np.isinf(conduct.start[gone]).all()
+    assert (events.stop[gone] == conduct.gave_up[gone]).all()
+    assert (events.reason[gone] == 3).all()
+
+
+def test_a_trial_that_comes_too_late_is_counted_and_has_no_result(study, tmp_path):
+    slow = study("max_weeks: 27")
+    record = simulated(slow)
+    late = record.unfinished[0]
+    assert 0 < late.sum() < BLOCK_SIZE
+    for finding in record.findings:
+        assert not finding.success[:, 0, late].any()
+        assert np.isnan(finding.at_end(finding.estimate.estimate)[:, 0, late]).all()
+    assert (record.finished[0, late] == 27).all()
+    assert (record.randomised[0, late] <= 300).all()
+    hopeless = study("max_weeks: 13", "replicates=128")
+    found = run(hopeless, Plan(workers=1), tmp_path / "out").characteristics
+    rows = found[found["metric"].isin(["unfinished", "power", "failed"]) & (found["scenario"] == "expected")]
+    values = rows.groupby("metric")["value"].first()
+    assert values["unfinished"] == 1
+    assert values["power"] == 0
+    assert values["failed"] == 1
+
+
+def test_costs_are_prices_times_what_is_counted(study):
+    prices = {"fixed": 7e5, "per_site": 1e4, "per_screened": 3.0, "per_patient": 100.0, "per_visit": 10.0}
+    prices |= {"per_session": 50.0, "per_site_month": 30.0}
+    text = ", ".join(f"{name}: {{assume: {value}, because: test}}" for name, value in prices.items())
+    weekly = "per_treated_week: {placebo: {assume: 2, because: test}}"
+    asked = study("max_weeks: 900", f"scenarios.expected.costs={{{text}, {weekly}}}")
+    record = simulated(asked)
+    therapy = (record.data.arm == 1).sum(axis=0)
+    months = 10 * record.finished[0] * 7 / (365.25 / 12)
+    last = record.conduct.screened[-1]
+    until_week_12 = 12.0  # a treatment without a length goes on until the primary visit
+    expected = 7e5 + 10 * 1e4 + 3 * last + 300 * (100 + 10 * 6) + therapy * 9 * 50 + months * 30
+    expected = expected + (300 - therapy) * until_week_12 * 2
+    assert np.allclose(record.cost[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("operations", "message"),
+    [
+        ("clinics: [{arms: [therapi], therapists: 1, sessions_a_week: 9}]", "unknown arm 'therapi'"),
+        ("clinics: [{arms: [therapy], therapists: 1, sessions_a_week: 2}]", "9 sessions in 4 weeks are more"),
+        ("clinics: [{arms: [placebo], therapists: 1, sessions_a_week: 9}]", "its treatment has no sessions"),
+        (f"clinics: [{CLINIC % 1}, {CLINIC % 1}]", "is in two clinics"),
+        ("max_weeks: 12", "no patient reaches the primary visit"),
+    ],
+)
+def test_a_study_with_impossible_operations_is_refused(study, operations, message):
+    with pytest.raises(InputError, match=message):
+        study(operations)
+
+
+def test_a_price_of_an_unknown_treatment_is_refused(study):
+    with pytest.raises(InputError, match="unknown treatment 'snry'"):
+        study(
+            "max_weeks: 900", "scenarios.expected.costs={per_treated_week: {snry: {assume: 1, because: t}}}"
+        )
