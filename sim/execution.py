@@ -1,16 +1,15 @@
 """Running a study: which blocks are missing, who computes them, and what is written at the end."""
 
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
+
+import numpy as np
 
 from sim.archive import (
     WRITTEN,
@@ -25,6 +24,7 @@ from sim.claims import Draws, Posterior
 from sim.core.errors import InputError, RunError
 from sim.core.loading import dump
 from sim.core.streams import BLOCK_SIZE, Streams
+from sim.executors import Workers, default_workers
 from sim.performance import proportion
 from sim.protocol import Protocol
 from sim.records import BlockTables, tabulate
@@ -38,18 +38,14 @@ TRUTH_PATIENTS = 512
 """Patients a replicate whose potential outcomes give a true value."""
 TRUTH_BLOCKS = 16
 """Blocks that compute the true value where it is the same in every replicate."""
-SMALL = 4
-"""Up to so many blocks, starting workers takes longer than the work."""
+MOST_FAILED = 0.01
+"""Share of a run's replicates that may fail before the run fails."""
 
 Progress = Callable[[int, int], None]
+Tell = Callable[[str], None]
 PosteriorFiles = tuple[tuple[str, str], ...]
 Work = TypeVar("Work")
 Result = TypeVar("Result")
-
-
-def default_workers() -> int:
-    """One process a core."""
-    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -85,6 +81,8 @@ class Plan:
         Any ``concurrent.futures.Executor``, instead of processes of our own.
     progress
         Told the finished and the planned number of blocks.
+    tell
+        Told in words what is planned, and after the first blocks how long it will take.
     start_method
         How processes are started: ``fork``, ``spawn`` or ``forkserver``; by default the platform's.
     """
@@ -93,12 +91,18 @@ class Plan:
     workers: int = field(default_factory=default_workers)
     executor: Executor | None = None
     progress: Progress = lambda done, planned: None
+    tell: Tell = lambda line: None
     start_method: str | None = None
 
     @property
     def files(self) -> PosteriorFiles:
         """The draws files, as a job carries them."""
-        return tuple(sorted((name, str(file)) for name, file in self.posteriors.items()))
+        return tuple(sorted((name, str(file.resolve())) for name, file in self.posteriors.items()))
+
+    @property
+    def hands(self) -> Workers:
+        """Who computes."""
+        return Workers(self.workers, self.start_method, self.executor)
 
     def read_posteriors(self) -> dict[str, Posterior]:
         """Read every posterior."""
@@ -123,41 +127,71 @@ def draws_of(seed: int, block: int, posteriors: PosteriorFiles) -> Draws:
     )
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How a block went.
+
+    Attributes
+    ----------
+    trials, truth
+        Seconds that the trials took, and the true values.
+    size
+        Of its file, bytes.
+    error
+        Why it failed; empty: it did not.
+    """
+
+    trials: float = 0.0
+    truth: float = 0.0
+    size: int = 0
+    error: str = ""
+
+
+def finds_truth(job: Job) -> bool:
+    """Whether a block computes true values: always where they are drawn, else the first blocks."""
+    return job.scenario.claims.is_drawn or job.block < TRUTH_BLOCKS
+
+
 def compute_block(job: Job) -> BlockTables:
     """Simulate one block and lay it out as tables."""
+    return _compute(job)[0]
+
+
+def _compute(job: Job) -> tuple[BlockTables, float, float]:
+    """Simulate one block; also return the seconds of its trials and of its true values."""
+    begin = clock()
     draws = draws_of(job.seed, job.block, job.posteriors)
     record = simulate(job.protocol, job.scenario, draws)
-    truth = {}
-    if job.scenario.claims.is_drawn or job.block < TRUTH_BLOCKS:
-        truth = true_values(job.protocol, job.scenario, draws, TRUTH_PATIENTS)
-    return tabulate(job.protocol, record, job.block, truth)
+    between = clock()
+    truth = true_values(job.protocol, job.scenario, draws, TRUTH_PATIENTS) if finds_truth(job) else {}
+    after = clock()
+    tables = tabulate(job.protocol, record, job.block, truth)
+    return tables, between - begin + clock() - after, after - between
 
 
-def run_block(job: Job) -> Job:
-    """Compute one block and keep it; the file appears only when it is whole."""
-    write_block(job.cell.block_file(Path(job.folder), job.block), compute_block(job))
-    return job
+def run_block(job: Job) -> Outcome:
+    """Compute one block and keep it; the file appears only when it is whole.
 
+    A block that fails leaves a note instead. Its replicates are one array, so they fail together.
 
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def _executor(plan: Plan, jobs: int) -> Iterator[Executor | None]:
-    """Give the plan's executor, processes of our own, or none where the work is small."""
-    if plan.executor is not None:
-        yield plan.executor
-    elif plan.workers == 1 or jobs <= SMALL:
-        yield None
-    else:
-        pool = ProcessPoolExecutor(
-            min(plan.workers, jobs), get_context(plan.start_method), _leave_interrupts_to_the_parent
-        )
-        try:
-            yield pool
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    Raises
+    ------
+    InputError
+        The study cannot be simulated.
+    """
+    folder = Path(job.folder)
+    file, note = job.cell.block_file(folder, job.block), job.cell.failure_file(folder, job.block)
+    try:
+        tables, trials, truth = _compute(job)
+    except InputError:
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        write_text(note, said + "\n")
+        return Outcome(error=said)
+    write_block(file, tables)
+    note.unlink(missing_ok=True)
+    return Outcome(trials, truth, file.stat().st_size)
 
 
 def each(
@@ -172,36 +206,63 @@ def each(
     RunError
         A job failed; the message names it.
     """
-    with _executor(plan, len(jobs)) as executor:
-        if executor is None:
-            for job in jobs:
-                yield job, _done(job, function, job)
-            return
-        waiting: dict[Future[Result], Work] = {executor.submit(function, job): job for job in jobs}
-        try:
-            for future in as_completed(waiting):
-                yield waiting[future], _done(waiting[future], future.result)
-        except BaseException:
-            for future in waiting:
-                future.cancel()
-            raise
-
-
-def _done(job: Work, step: Callable[..., Result], *arguments: object) -> Result:
-    try:
-        return step(*arguments)
-    except (InputError, RunError):
-        raise
-    except Exception as error:
-        raise RunError(f"{job}: {type(error).__name__}: {error}") from error
+    return plan.hands.each(function, jobs)
 
 
 def run_jobs(jobs: Sequence[Job], plan: Plan, done: int = 0) -> None:
-    """Run every job and tell of progress; ``done`` blocks were there before."""
-    planned = done + len(jobs)
+    """Run every job and tell of progress; ``done`` blocks were there before.
+
+    Raises
+    ------
+    RunError
+        More than one replicate in a hundred failed; the message names the first and how to replay it.
+    """
+    planned, failed, forecast = done + len(jobs), 0, Forecast(jobs, plan.workers)
     plan.progress(done, planned)
-    for number, _ in enumerate(each(run_block, jobs, plan), start=done + 1):
+    for number, (job, outcome) in enumerate(each(run_block, jobs, plan), start=done + 1):
         plan.progress(number, planned)
+        failed += bool(outcome.error)
+        if failed > MOST_FAILED * planned:
+            raise RunError(f"{job}: {outcome.error}; {replay_command(job.cell, Path(job.folder), job.block)}")
+        if forecast.learn(job, outcome):
+            plan.tell(forecast.words())
+
+
+def replay_command(cell: Cell, folder: Path, block: int) -> str:
+    """Say how to rebuild the first trial of a block."""
+    names = f"--protocol {cell.protocol} --scenario {cell.scenario} --replicate {block * BLOCK_SIZE}"
+    return f"sim replay {folder / 'study.yaml'} {names} --debug"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """How long the jobs will take and what they will fill, learned from the first block of every cell."""
+
+    jobs: Sequence[Job]
+    workers: int
+    seen: dict[Cell, Outcome] = field(default_factory=dict)
+
+    def learn(self, job: Job, outcome: Outcome) -> bool:
+        """Take a block in; return whether it was the last cell to be seen, so that all is known."""
+        if job.cell in self.seen or outcome.error:
+            return False
+        self.seen[job.cell] = outcome
+        return len(self.seen) == len({wanted.cell for wanted in self.jobs})
+
+    @property
+    def seconds(self) -> float:
+        """Of all the jobs, shared by the workers."""
+        known = [(self.seen[job.cell], finds_truth(job)) for job in self.jobs]
+        return sum(o.trials + (o.truth if truth else 0.0) for o, truth in known) / self.workers
+
+    @property
+    def size(self) -> int:
+        """Bytes of all the jobs' files."""
+        return sum(self.seen[job.cell].size for job in self.jobs)
+
+    def words(self) -> str:
+        """Say it in words."""
+        return f"about {self.seconds:.0f} s and {self.size / 1e6:.1f} MB on disk"
 
 
 @dataclass(frozen=True)
@@ -212,12 +273,18 @@ class Wave:
     folder: Path
     replicates: Mapping[Cell, int]
 
-    def missing(self, plan: Plan) -> list[Job]:
-        """Jobs whose block is not there yet, the first blocks of every cell first."""
+    @property
+    def blocks(self) -> int:
+        """Blocks of all cells."""
+        return sum(-(-replicates // BLOCK_SIZE) for replicates in self.replicates.values())
+
+    def missing(self, plan: Plan, chosen: range | None = None) -> list[Job]:
+        """Jobs whose block is not there yet, among the chosen ones; the first blocks of every cell first."""
         jobs = []
         for cell, replicates in self.replicates.items():
             protocol, scenario = self.study.protocols[cell.protocol], self.study.scenarios[cell.scenario]
             blocks = range(-(-replicates // BLOCK_SIZE))
+            blocks = blocks if chosen is None else range(chosen.start, min(chosen.stop, blocks.stop))
             for block in set(blocks) - cell.finished(self.folder, blocks):
                 jobs.append(
                     Job(
@@ -227,17 +294,27 @@ class Wave:
                         self.study.seed,
                         block,
                         plan.files,
-                        str(self.folder),
+                        str(self.folder.resolve()),
                     )
                 )
         return sorted(jobs, key=lambda job: (job.block, job.cell.protocol, job.cell.scenario))
 
-    def run(self, plan: Plan) -> None:
-        """Compute what is missing."""
-        blocks = sum(-(-replicates // BLOCK_SIZE) for replicates in self.replicates.values())
-        jobs = self.missing(plan)
+    def run(self, plan: Plan, chosen: range | None = None) -> int:
+        """Compute what is missing among the chosen blocks, and return how many that were."""
+        jobs = self.missing(plan, chosen)
         if jobs:
-            run_jobs(jobs, plan, done=blocks - len(jobs))
+            plan.tell(self._words(len(jobs), plan.workers))
+            done = (self.blocks if chosen is None else len(jobs)) - len(jobs)
+            run_jobs(jobs, plan, done)
+        return len(jobs)
+
+    def _words(self, jobs: int, workers: int) -> str:
+        cells = len(self.replicates)
+        there = f"{self.blocks - jobs} are there or another task's, " if jobs < self.blocks else ""
+        return (
+            f"{cells} cells (protocol × scenario), {self.blocks} blocks of {BLOCK_SIZE} replicates, "
+            f"{there}{jobs} to compute by {workers} worker{'s' * (workers > 1)}"
+        )
 
 
 def run_blocks(study: Study, folder: Path, plan: Plan) -> dict[Cell, int]:
@@ -257,7 +334,7 @@ def run_blocks(study: Study, folder: Path, plan: Plan) -> dict[Cell, int]:
 
 
 def _needed(study: Study, folder: Path, cell: Cell, now: int) -> int:
-    """Replicates for which sqrt(p (1 − p) / replicates) is at most the wanted Monte Carlo error."""
+    """Replicates for which sqrt(p (1 − p) / replicates) is at most the wanted error, at every sample size."""
     if isinstance(study.replicates, int):
         return now
     scenario, until = study.scenarios[cell.scenario], study.replicates.until
@@ -269,12 +346,13 @@ def _needed(study: Study, folder: Path, cell: Cell, now: int) -> int:
     if not applies[until.metric]:
         return now
     success = read_blocks(folder, cell, now, ("estimates",))["estimates"]
-    at_n = success["n"] == study.protocols[cell.protocol].n
     worst = 0.0
-    for estimand in success["estimand"].names:
-        for arm in success["arm"].names:
-            rows = at_n & (success["estimand"] == estimand) & (success["arm"] == arm)
-            worst = max(worst, proportion(success["success"][rows]).mcse ** 2 * now) if rows.any() else worst
+    for n in np.unique(success["n"]):
+        for estimand in success["estimand"].names:
+            for arm in success["arm"].names:
+                rows = (success["n"] == n) & (success["estimand"] == estimand) & (success["arm"] == arm)
+                found = proportion(success["success"][rows]) if rows.any() else None
+                worst = max(worst, found.mcse**2 * rows.sum()) if found else worst
     wanted = -(-int(worst / until.mcse**2) // BLOCK_SIZE) * BLOCK_SIZE
     return min(wanted, study.replicates.at_most)
 
@@ -284,8 +362,69 @@ def clock() -> float:
     return time.monotonic()
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A study with its syntheses and a folder that is its own."""
+
+    study: Study
+    folder: Path
+    posteriors: Mapping[str, Posterior]
+    digest: str
+
+    @classmethod
+    def at(cls, study: Study, plan: Plan, out: Path | None) -> "Opened":
+        """Check a study against its syntheses and take its folder."""
+        posteriors = plan.read_posteriors()
+        for scenario in study.scenarios.values():
+            scenario.check_posteriors(posteriors)
+        digest = study.digest(posteriors)
+        folder = out or Path("results") / study.name / digest
+        _claim_folder(folder, digest)
+        return cls(study, folder, posteriors, digest)
+
+    def begin(self) -> None:
+        """Mark the results as unfinished and write what is run."""
+        (self.folder / "provenance.json").unlink(missing_ok=True)
+        write_study(self.folder, self.study)
+
+    def finish(self, plan: Plan, replicates: Mapping[Cell, int], seconds: float) -> Results:
+        """Count the blocks and write the results."""
+        study, folder = self.study, self.folder
+        failed = write_tables(folder, study, replicates)
+        write_patients(folder, study, self.posteriors)
+        write_sources(folder, study, plan.posteriors)
+        write_assumptions(folder, study, self.posteriors)
+        facts = {
+            "digest": self.digest,
+            "counted": counted_digest(study),
+            "asked": dump(study)["replicates"],
+            "replicates": {f"{cell.protocol}.{cell.scenario}": used for cell, used in replicates.items()},
+            "seconds": round(seconds, 1),
+            "failed_analyses": failed,
+            "failed_blocks": self.failures(replicates),
+        }
+        write_provenance(folder, study, self.posteriors, facts)
+        return Results(folder)
+
+    def failures(self, replicates: Mapping[Cell, int]) -> list[dict[str, object]]:
+        """Tabulate the blocks that are left out: where, why, and how to replay them."""
+        return [
+            {
+                "protocol": cell.protocol,
+                "scenario": cell.scenario,
+                "first_replicate": block * BLOCK_SIZE,
+                "error": cell.failure_file(self.folder, block).read_text(encoding="utf-8").strip(),
+                "replay": replay_command(cell, self.folder, block),
+            }
+            for cell, used in replicates.items()
+            for block in sorted(cell.failed(self.folder, range(-(-used // BLOCK_SIZE))))
+        ]
+
+
 def run(study: Study, plan: Plan | None = None, out: Path | None = None) -> Results:
     """Run a study, or what is missing of it, and write its results.
+
+    A block that fails is left out and named in the provenance; rerunning tries it again.
 
     Parameters
     ----------
@@ -302,35 +441,71 @@ def run(study: Study, plan: Plan | None = None, out: Path | None = None) -> Resu
         A synthesis is not fitted, a claim names something that it does not hold, or ``out`` holds
         another study's results.
     RunError
-        A block failed.
+        More than one replicate in a hundred failed.
     """
     plan = plan or Plan()
-    posteriors = plan.read_posteriors()
-    for scenario in study.scenarios.values():
-        scenario.check_posteriors(posteriors)
-    digest = study.digest(posteriors)
-    folder = out or Path("results") / study.name / digest
-    _claim_folder(folder, digest)
-    if _is_finished(folder, study, digest):
-        return Results(folder)
+    opened = Opened.at(study, plan, out)
+    if _is_finished(opened.folder, study, opened.digest):
+        return Results(opened.folder)
     begin = clock()
-    (folder / "provenance.json").unlink(missing_ok=True)
-    write_study(folder, study)
-    replicates = run_blocks(study, folder, plan)
-    failed = write_tables(folder, study, replicates)
-    write_patients(folder, study, posteriors)
-    write_sources(folder, study, plan.posteriors)
-    write_assumptions(folder, study, posteriors)
-    facts = {
-        "digest": digest,
-        "counted": counted_digest(study),
-        "asked": dump(study)["replicates"],
-        "replicates": {f"{cell.protocol}.{cell.scenario}": used for cell, used in replicates.items()},
-        "seconds": round(clock() - begin, 1),
-        "failed_analyses": failed,
-    }
-    write_provenance(folder, study, posteriors, facts)
-    return Results(folder)
+    opened.begin()
+    replicates = run_blocks(study, opened.folder, plan)
+    return opened.finish(plan, replicates, clock() - begin)
+
+
+def run_some(study: Study, plan: Plan, chosen: range, out: Path | None = None) -> tuple[Path, int]:
+    """Compute the chosen blocks of every cell, one task of an array job; ``collect`` makes the results.
+
+    Returns
+    -------
+    tuple
+        The folder, and how many blocks were missing.
+
+    Raises
+    ------
+    InputError
+        The study asks for a precision, so that its blocks are not known beforehand, or has no such block.
+    """
+    replicates = _known(study)
+    blocks = range(-(-max(replicates.values()) // BLOCK_SIZE))
+    if chosen.start not in blocks or chosen.stop - 1 not in blocks:
+        raise InputError(f"--block: this study has the blocks 0 to {blocks.stop - 1}")
+    opened = Opened.at(study, plan, out)
+    opened.begin()
+    return opened.folder, Wave(study, opened.folder, replicates).run(plan, chosen)
+
+
+def _known(study: Study) -> dict[Cell, int]:
+    """Replicates of each cell, where the study names their number."""
+    if not isinstance(study.replicates, int):
+        raise InputError("replicates: blocks run apart need a number of replicates, not a precision")
+    return {Cell(*names): study.first_replicates() for names in study.cells()}
+
+
+def collect(study: Study, plan: Plan, out: Path | None = None) -> Results:
+    """Write the results of blocks that other processes have computed.
+
+    Raises
+    ------
+    RunError
+        Blocks are missing, or more than one replicate in a hundred failed.
+    """
+    begin, replicates = clock(), _known(study)
+    opened = Opened.at(study, plan, out)
+    wave = Wave(study, opened.folder, replicates)
+    missing = wave.missing(plan)
+    failed = [job for job in missing if job.cell.failed(opened.folder, [job.block])]
+    if len(failed) > MOST_FAILED * wave.blocks:
+        raise RunError(
+            f"{failed[0]}: failed; {replay_command(failed[0].cell, opened.folder, failed[0].block)}"
+        )
+    if len(failed) < len(missing):
+        lost = ", ".join(map(str, sorted({job.block for job in missing} - {job.block for job in failed})))
+        raise RunError(
+            f"{opened.folder}: blocks are missing or damaged: {lost}; compute them by sim run --block"
+        )
+    opened.begin()
+    return opened.finish(plan, replicates, clock() - begin)
 
 
 def _is_finished(folder: Path, study: Study, digest: str) -> bool:

@@ -34,18 +34,30 @@ class Cell:
         """Where a block of this cell is kept."""
         return folder / "blocks" / f"{self.protocol}.{self.scenario}.{block:06d}.parquet"
 
+    def failure_file(self, folder: Path, block: int) -> Path:
+        """Where a block that failed says why."""
+        return self.block_file(folder, block).with_suffix(".failed")
+
     def finished(self, folder: Path, blocks: Iterable[int]) -> set[int]:
-        """Blocks that are there and whole."""
+        """Blocks that are there and whole, by the checksums of their pages."""
         return {block for block in blocks if _is_whole(self.block_file(folder, block))}
+
+    def failed(self, folder: Path, blocks: Iterable[int]) -> set[int]:
+        """Blocks that failed and have not been computed since."""
+        return {
+            block
+            for block in blocks
+            if self.failure_file(folder, block).exists() and not self.block_file(folder, block).exists()
+        }
 
 
 def _is_whole(file: Path) -> bool:
-    from pyarrow import ArrowInvalid
-    from pyarrow.parquet import read_metadata
+    from pyarrow import ArrowException
+    from pyarrow.parquet import read_table
 
     try:
-        return file.exists() and read_metadata(file).num_rows > 0
-    except (ArrowInvalid, OSError):
+        return file.exists() and read_table(file, page_checksum_verification=True).num_rows > 0
+    except (ArrowException, OSError):
         return False
 
 
@@ -69,7 +81,8 @@ def write_block(file: Path, tables: BlockTables) -> None:
         parts.append(pa.table({"table": pa.array([name] * rows).dictionary_encode(), **columns}))
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    write_table(pa.concat_tables(parts, promote_options="default"), part, compression="zstd")
+    whole = pa.concat_tables(parts, promote_options="default")
+    write_table(whole, part, compression="zstd", write_page_checksum=True)
     part.replace(file)
 
 
@@ -112,13 +125,14 @@ class Labels:
 def read_blocks(
     folder: Path, cell: Cell, replicates: int, wanted: Sequence[str] = TABLES
 ) -> dict[str, dict[str, Any]]:
-    """Read the first ``replicates`` of a cell: the wanted tables, as columns."""
+    """Read the first ``replicates`` of a cell: the wanted tables, as columns; failed blocks are left out."""
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow.parquet import read_table
 
     blocks = range(-(-replicates // BLOCK_SIZE))
-    parts = [read_table(cell.block_file(folder, block)) for block in blocks]
+    failed = cell.failed(folder, blocks)
+    parts = [read_table(cell.block_file(folder, block)) for block in blocks if block not in failed]
     whole = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
     whole = whole.filter(pc.less(whole["replicate"], replicates))
     return {name: _columns(whole.filter(pc.equal(whole["table"], name))) for name in wanted}

@@ -28,9 +28,22 @@ def options(
 @cache
 def command() -> typer.Typer:
     """Give the app its commands; each module is imported only when the command line starts."""
-    from sim.cli import analyse, boundaries, compare, evidence, fit, replay, run, scaffold, size, studies
+    from sim.cli import (
+        analyse,
+        boundaries,
+        collect,
+        compare,
+        evidence,
+        fit,
+        replay,
+        run,
+        scaffold,
+        size,
+        studies,
+    )
 
     app.command("run")(run.study_run)
+    app.command()(collect.collect)
     app.command()(studies.check)
     app.command()(size.size)
     app.command()(replay.replay)

@@ -20,7 +20,8 @@ from rich.progress import (
 from sim.cli.console import err, out, print_json
 from sim.cli.studies import read_study
 from sim.core.errors import InputError
-from sim.execution import Plan, default_workers, run
+from sim.execution import Plan, run, run_some
+from sim.executors import cluster, default_workers
 from sim.results import Results
 from sim.sample_size import default_sizing, find, searches, write
 from sim.study import Study
@@ -44,8 +45,11 @@ def telling(plan: Plan, title: str, quiet: bool = False) -> Iterator[Plan]:
         bar.start()
         bar.update(task, completed=done, total=planned)
 
+    def say(line: str) -> None:
+        err.print(line, markup=False)
+
     try:
-        yield replace(plan, progress=tell)
+        yield plan if quiet else replace(plan, progress=tell, tell=say)
     finally:
         if bar.live.is_started:
             bar.stop()
@@ -58,23 +62,45 @@ def study_run(  # noqa: PLR0913, one parameter an option
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed, instead of the study's.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; by default one a core.", min=1)] = None,
+    executor: Annotated[
+        str, typer.Option(help="processes, dask (a local cluster), or tcp://HOST:PORT of a Dask scheduler.")
+    ] = "processes",
+    block: Annotated[
+        str | None,
+        typer.Option(help="Compute only this block of 128 replicates of every cell, or a range as 0-99."),
+    ] = None,
     set_: Assignments = None,
     out_dir: Annotated[Path | None, typer.Option("--out", help="Folder of the results.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Run a study: fit or find its syntheses, simulate, summarise, find sample sizes, report.
 
-    What is already there is not computed again; more replicates add to it.
+    What is already there is not computed again; more replicates add to it. With --block it is one task of an
+    array job; the command collect then makes the results of all blocks.
 
     Example: `sim run configs/studies/chronic_four_arms.yaml --replicates 2000`
     """
-    spec = read_study(study, [*_assignments(replicates, seed), *(set_ or [])])
+    spec = read_study(study, [*assignments(replicates, seed), *(set_ or [])])
+    chosen = None if block is None else blocks_of(block)
     plan = Plan(posteriors=find_posteriors(spec, json), workers=workers or default_workers())
-    results = simulate_all(spec, plan, out_dir, json)
+    with computing(plan, executor) as ready:
+        if chosen is not None:
+            return one_task(spec, ready, chosen, (out_dir, json))
+        results = simulate_all(spec, ready, out_dir, json)
+        complete(spec, ready, results, json)
+    tell_results(results, json)
+
+
+def complete(study: Study, plan: Plan, results: Results, quiet: bool) -> None:
+    """Keep the syntheses beside the results, and find the sample sizes that the study asks for."""
     for name, file in plan.posteriors.items():
         copy_synthesis(file.parent, results.folder / "synthesis" / name)
-    if spec.size:
-        size_all(spec, plan, results.folder, json)
+    if study.size:
+        size_all(study, plan, results.folder, quiet)
+
+
+def tell_results(results: Results, json: bool) -> None:
+    """Render the report and print the results."""
     from sim.report.html import render
     from sim.report.words import summary_table
 
@@ -83,10 +109,45 @@ def study_run(  # noqa: PLR0913, one parameter an option
         print_json({"results": str(results.folder), "characteristics": _records(results)})
     else:
         out.print(summary_table(results), markup=False)
+        for failed in results.provenance.get("failed_blocks", []):
+            err.print("a block failed and is left out: {error}; {replay}".format(**failed), markup=False)
         out.print(f"\nreport: {report}", markup=False)
 
 
-def _assignments(replicates: int | None, seed: int | None) -> list[str]:
+def blocks_of(text: str) -> range:
+    """Read ``17`` or ``0-99``, both ends included."""
+    first, dash, last = text.partition("-")
+    if not (first.isdecimal() and (last.isdecimal() if dash else not last)):
+        raise InputError(f"--block: '{text}' is neither a block's number nor a range as 0-99")
+    chosen = range(int(first), int(last or first) + 1)
+    if not chosen:
+        raise InputError(f"--block: the range {text} is empty")
+    return chosen
+
+
+@contextmanager
+def computing(plan: Plan, executor: str) -> Iterator[Plan]:
+    """Let the plan use the executor that was asked for."""
+    if executor == "processes":
+        yield plan
+        return
+    with cluster(executor, plan.workers) as ready:
+        yield replace(plan, executor=ready)
+
+
+def one_task(study: Study, plan: Plan, chosen: range, output: tuple[Path | None, bool]) -> None:
+    """Compute some blocks and say where they are."""
+    folder, json = output
+    with telling(plan, "simulating blocks of trials", json) as told:
+        where, computed = run_some(study, told, chosen, folder)
+    if json:
+        print_json({"results": str(where), "computed": computed})
+    else:
+        out.print(f"{computed} blocks computed in {where}; sim collect makes the results", markup=False)
+
+
+def assignments(replicates: int | None, seed: int | None) -> list[str]:
+    """Write options as assignments to the study."""
     given = (("replicates", replicates), ("seed", seed))
     return [f"{name}={value}" for name, value in given if value is not None]
 

@@ -137,7 +137,7 @@ def test_work_that_fails_leaves_with_1_and_names_the_trials(two_arm_file, tmp_pa
     assert (answer.code, answer.out) == (1, "")
     last = answer.errors[-1]
     assert last.startswith("sim: protocol small, scenario ")
-    assert last.endswith("replicates 0 to 127: ZeroDivisionError: nobody was analysed")
+    assert "replicates 0 to 127: ZeroDivisionError: nobody was analysed; sim replay " in last
     assert not any("Traceback" in line for line in answer.errors)
     shown = call(capsys, "--debug", *arguments, "--set", broken)
     assert shown.code == 1
