@@ -21,7 +21,7 @@ def collect(
     out_dir: Annotated[Path | None, typer.Option("--out", help="Folder of the blocks.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Summarise and report the blocks that the tasks of an array job have computed (run with --block); a missing block is an error.
+    """Summarise and report what the tasks of an array job have computed; a missing block is an error.
 
     Example: `sim collect configs/studies/chronic_four_arms.yaml --replicates 2000`
     """
