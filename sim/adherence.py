@@ -7,12 +7,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import betaincinv, betaln, gammaln
 
-from sim.claims import AboveZero, Claim, Positive, Read, Share
+from sim.claims import AboveZero, Claim, Positive, Read, Share, within
 from sim.core.errors import InputError
 from sim.core.parts import Family
 from sim.core.streams import Streams
 
 Floats = NDArray[np.float64]
+
+
+Inside = Annotated[Claim, within(1e-6, 1 - 1e-6)]
+"""A share that is neither none nor all."""
 
 
 class Adherence(Family):
@@ -48,7 +52,7 @@ class Attendance(Adherence):
     kind: Literal["attendance"] = "attendance"
     sessions: Annotated[int, Field(ge=1, le=200)]
     never: Share = Field(description="share of patients who attend no session")
-    mean: Share = Field(description="mean share of the sessions before zeros are truncated")
+    mean: Inside = Field(description="mean share of the sessions before zeros are truncated")
     concentration: AboveZero = Field(description="a + b of the beta distribution")
 
     def taken(self, uniform: Floats, name: str, read: Read) -> tuple[Floats, Floats]:
@@ -75,12 +79,14 @@ class ShareTaken(Adherence):
     """
 
     kind: Literal["share_taken"] = "share_taken"
-    mean: Share
+    mean: Inside
     sd: Positive
 
     def taken(self, uniform: Floats, name: str, read: Read) -> tuple[Floats, Floats]:
         """Invert the beta distribution."""
         mean, sd = read(f"{name}.mean", self.mean), read(f"{name}.sd", self.sd)
+        if not sd.any():
+            return np.broadcast_to(mean, uniform.shape), mean
         worth = mean * (1 - mean) / sd**2 - 1
         if (worth <= 0).any():
             raise InputError(f"{name}.sd: no beta distribution has mean {mean.max():g} and SD {sd.max():g}")

@@ -34,6 +34,11 @@ class Events:
     reason: NDArray[np.int8]
     leave: Floats
 
+    def until(self, leave: Floats) -> "Events":
+        """Let patients leave in these weeks; what would have stopped a treatment after that is not seen."""
+        gone = leave < self.stop
+        return Events(np.where(gone, NEVER, self.stop), np.where(gone, 0, self.reason).astype(np.int8), leave)
+
     @property
     def ended(self) -> Floats:
         """Week in which treatment was discontinued or the study left, (patient, replicate)."""

@@ -70,16 +70,20 @@ class Life:
 
 @dataclass(frozen=True)
 class Possible:
-    """Intercurrent events that can happen: the hypothetical strategies ask for lives without one."""
+    """What can happen: the hypothetical strategies ask for lives without an event.
+
+    True values ask for a therapist for each patient, since they are not those of a few therapists.
+    """
 
     stopping: bool = True
     rescue: bool = True
+    therapists_shared: bool = True
 
     @classmethod
     def under(cls, estimand: Estimand) -> "Possible":
         """Say what happens in the lives that an estimand asks about."""
         events = estimand.intercurrent_events
-        return cls(events.discontinuation != "hypothetical", events.rescue != "hypothetical")
+        return cls(events.discontinuation != "hypothetical", events.rescue != "hypothetical", False)
 
 
 WHATEVER = Possible()
@@ -108,6 +112,8 @@ def experience(
     """Let each patient live through an arm."""
     truth, trajectories = world.truth, world.trajectories
     therapist, shift = see_therapists(protocol, truth, arm, streams)
+    if shift is not None and not possible.therapists_shared:
+        shift = _own_therapists(truth, arm, streams)
     latent = trajectories.under(arm, shift)
     adverse = react(arm, truth.arms, streams)
     if truth.unblinding:
@@ -130,10 +136,8 @@ def lose(life: Life, world: World, weeks: Floats, streams: Streams) -> Life:
     missing, score = world.truth.missing, life.score
     missed = missing.missed(world.baseline, score, weeks, streams)
     lost = missing.leave(world.baseline, score, weeks, missed, streams)
-    if lost is None:
-        return replace(life, missed=missed)
-    events = replace(life.events, leave=np.minimum(life.events.leave, lost))
-    return replace(life, missed=missed, events=events)
+    leave = life.events.leave if lost is None else np.minimum(life.events.leave, lost)
+    return replace(life, missed=missed, events=life.events.until(leave))
 
 
 def see_therapists(
@@ -159,6 +163,14 @@ def see_therapists(
     return number, shift
 
 
+def _own_therapists(truth: Truth, arm: Ints, streams: Streams) -> Floats:
+    """Shift of each patient's effect as if nobody shared a therapist, (patient, replicate)."""
+    spread = np.stack([truth.therapist_sd(k) for k in range(len(truth.arms))])
+    place = arm * arm.shape[1] + np.arange(arm.shape[1])
+    each = np.asarray(np.take(spread.ravel(), place), dtype=np.float64)
+    return each * streams("own therapist").standard_normal(arm.shape)
+
+
 def _no_events(arm: Ints) -> Events:
     never = np.full(arm.shape, NEVER)
     return Events(never, np.zeros(arm.shape, dtype=np.int8), never)
@@ -173,7 +185,9 @@ def _follow(
     latent, events = lived
     truth, own = world.truth, world.trajectories.own
     spread = np.sqrt(np.diagonal(truth.covariance, axis1=1, axis2=2))
-    pain = PainChange(mean=latent - own, own=(own - world.cohort.true[:, :, None]) / spread)
+    lasting = np.zeros_like(own)
+    world.cohort.add_to(lasting, protocol.weeks)
+    pain = PainChange(mean=latent - own, own=(own - lasting) / spread)
     found = {}
     for name, start in world.starts.items():
         scale = protocol.instruments[name]

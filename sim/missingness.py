@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy.special import expit, logit
 
 from sim.claims import Assume, Positive, Read, Share
 from sim.core.parts import Part
@@ -105,8 +106,8 @@ class MissingLevels:
         seen, missed = baseline, np.empty(score.shape, dtype=bool)
         for visit, week in enumerate(weeks):
             now = score[:, :, visit]
-            odds = self.visit.at_five / (1 - self.visit.at_five) * self.visit.factor(seen, now)
-            gone = streams(f"missed visit week {week:g}").random(now.shape) < odds / (1 + odds)
+            chance = expit(logit(self.visit.at_five) + np.log(self.visit.factor(seen, now)))
+            gone = streams(f"missed visit week {week:g}").random(now.shape) < chance
             missed[:, :, visit] = gone
             seen = np.where(gone, seen, now)
         return missed

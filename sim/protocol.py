@@ -42,6 +42,7 @@ COUNT_NAMES = (
     "score_sum",
     "score_squares",
     "start_sum",
+    "rescued",
 )
 """Columns of the records by arm, which no endpoint may be called."""
 
@@ -135,7 +136,9 @@ class Protocol(Part):
             raise wrong(f"n: {self.n} patients cannot fill {len(self.arms)} arms once")
         if list(self.sizes) != sorted(set(self.sizes)) or any(not 2 <= size < self.n for size in self.sizes):
             raise wrong(f"sizes: must increase, from 2 to below n = {self.n}; got {list(self.sizes)}")
-        taken = set(self.endpoints) & set(COUNT_NAMES)
+        taken = {
+            name for name in self.endpoints if name in COUNT_NAMES or name.startswith(("stopped_", "event_"))
+        }
         if taken:
             raise wrong(f"endpoints: {', '.join(sorted(taken))} is the name of a count; choose another")
         if not isinstance(self.endpoints["pain"], Score):
@@ -166,6 +169,32 @@ class Protocol(Part):
         if OUTCOMES[estimand.summary] != outcome:
             allowed = " or ".join(summary for summary, needs in OUTCOMES.items() if needs == outcome)
             raise wrong(f"{where}.summary: endpoint '{estimand.endpoint}' needs {allowed}")
+        self._check_time(where, estimand)
+
+    def _check_time(self, where: str, estimand: Estimand) -> None:
+        events = estimand.intercurrent_events
+        if OUTCOMES[estimand.summary] == "time" and (
+            events.rescue != "treatment_policy" or events.discontinuation == "principal_stratum"
+        ):
+            raise wrong(
+                f"{where}.intercurrent_events: a time to response knows neither the principal stratum nor "
+                "another strategy for rescue than treatment_policy"
+            )
+
+    def _check_filling(self, where: str, look: Look) -> None:
+        """Refuse an analysis that fills in what the estimand's strategy has taken out."""
+        events = self.estimands[look.analysis.estimand].intercurrent_events
+        how = getattr(look.analysis, "missing", "complete_case")
+        kind = look.analysis.model_dump().get("kind", "")
+        out = "hypothetical" in (events.discontinuation, events.rescue)
+        if how == "non_response" and (out or events.discontinuation == "principal_stratum"):
+            raise wrong(
+                f"{where}.analysis.missing: non_response counts what a hypothetical or principal-stratum "
+                "strategy takes out; use complete_case, or the composite strategy"
+            )
+        fills = how != "complete_case" or kind in ("multiple_imputation", "conditional_mean")
+        if events.discontinuation == "principal_stratum" and fills:
+            raise wrong(f"{where}.analysis: a principal stratum is not to be filled in; use complete_case")
 
     def _check_look(self, place: int, look: Look) -> None:
         if place and look.when not in (Timing(fractions=(1.0,)), self.looks[0].when):
@@ -177,6 +206,10 @@ class Protocol(Part):
             raise wrong(
                 f"looks[{place}].analysis.estimand: unknown estimand '{name}':{suggest(name, self.estimands)}"
             )
+        if len(self.fractions) > 1 and self.visits[-1] > self.primary_week:
+            week = f"{self.primary_week:g}"
+            raise wrong(f"visits: with interim looks none may be later than the primary one, week {week}")
+        self._check_filling(f"looks[{place}]", look)
         needed, given = look.analysis.target, self.estimands[name].summary
         if needed not in (None, given):
             raise wrong(
@@ -268,6 +301,11 @@ class Protocol(Part):
         return [a.name for a in self.arms].index(arm)
 
     @property
+    def last_week(self) -> float:
+        """Latest week that any look's estimand asks for."""
+        return max(self.estimands[look.analysis.estimand].visit for look in self.looks)
+
+    @property
     def primary_week(self) -> float:
         """Week of the first look's estimand."""
         return self.estimands[self.looks[0].analysis.estimand].visit
@@ -284,6 +322,11 @@ class Protocol(Part):
             f"Visits at weeks {', '.join(f'{week:g}' for week in self.visits)}.",
         ]
         sentences += [said] if (said := self.operations.words()) else []
+        if len(self.fractions) > 1 and len(self.arms) > 2:
+            sentences.append(
+                "An arm whose test has ended goes on recruiting until every compared arm has ended; "
+                "each arm is tested at the whole level."
+            )
         for name, estimand in self.estimands.items():
             sentences.append(f"Estimand '{name}': {estimand.words(self.endpoints[estimand.endpoint])}.")
         for look in self.looks:

@@ -90,7 +90,8 @@ class Sceptical(Evaluation):
         shrunk = self.factor.mean(draws.posteriors)
 
         def read(name: str, claim: Claim) -> Floats:
-            factor = shrunk if name.endswith(".effect.plateau") else 1.0
+            effect = name.endswith(".effect.plateau") or ".beyond_pain." in name or ".modification." in name
+            factor = shrunk if effect else 1.0
             return np.full(BLOCK_SIZE, factor * claim.mean(draws.posteriors))
 
         return read
@@ -142,9 +143,23 @@ class Scenario(Part):
             if name not in self.other_outcomes:
                 hint = suggest(name, self.other_outcomes)
                 raise wrong(f"other_outcomes: the protocol measures '{name}', which is not described:{hint}")
-        self._check_covariates(self.only(protocol), list(protocol.instruments))
+        used = self.only(protocol)
+        self._check_covariates(used, list(protocol.instruments))
+        self._check_names(used)
         self._check_courses(protocol)
         self._check_prices()
+
+    def _check_names(self, used: Self) -> None:
+        """Refuse adverse events and outcomes that are named but nowhere described."""
+        events = {name for treatment in self.treatments.values() for name in treatment.adverse_events}
+        for name in self.unblinding.events if self.unblinding else ():
+            if name not in events:
+                raise wrong(f"unblinding.events: no treatment has the event '{name}':{suggest(name, events)}")
+        for key, treatment in used.treatments.items():
+            for name in treatment.beyond_pain:
+                if name not in self.other_outcomes:
+                    hint = suggest(name, self.other_outcomes)
+                    raise wrong(f"treatments.{key}.beyond_pain: unknown outcome '{name}':{hint}")
 
     def _check_prices(self) -> None:
         for name in self.costs.per_treated_week if self.costs else ():
@@ -237,8 +252,17 @@ class Scenario(Part):
         if self.null:
             control = next(iter(protocol.estimands.values())).contrast.to
             names = [protocol.arms[protocol.position(control)].treatment] * len(names)
-        until = protocol.primary_week
-        return tuple(self.treatments[name].levels(f"treatments.{name}", read, until) for name in names)
+        until = max(estimand.visit for estimand in protocol.estimands.values())
+        levels = [self.treatments[name].levels(f"treatments.{name}", read, until) for name in names]
+        if not self.null:
+            return tuple(levels)
+        # who treats is no effect: therapists of an arm differ as they do without the null hypothesis
+        own = [self.treatments[arm.treatment].therapist_icc for arm in protocol.arms]
+        icc = [
+            read(f"treatments.{arm.treatment}.therapist_icc", claim) if claim else None
+            for arm, claim in zip(protocol.arms, own, strict=True)
+        ]
+        return tuple(level.with_therapists(each) for level, each in zip(levels, icc, strict=True))
 
     def _departure(self, protocol: Protocol, levels: PainLevels, read: Read) -> Floats:
         """Covariance of own departure and rating error, (1 or replicate, visit, visit), points²."""

@@ -164,6 +164,13 @@ class Study(Part):
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         for protocol_name, protocol in self.protocols.items():
+            analysed = [look.analysis.estimand for look in protocol.looks]
+            twice = sorted({name for name in analysed if analysed.count(name) > 1})
+            if twice:
+                raise wrong(
+                    f"protocols.{protocol_name}.looks: estimand '{twice[0]}' is analysed twice, which would "
+                    "mix its numbers; give the second analysis an estimand of its own name"
+                )
             for scenario_name, scenario in self.scenarios.items():
                 try:
                     scenario.check(protocol)

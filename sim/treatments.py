@@ -1,20 +1,21 @@
 """Treatments as nature has them: effect, length, who takes it, and what makes patients stop."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.adherence import Adherence
-from sim.claims import Assume, Claim, Positive, Read, Share
+from sim.claims import Assume, Claim, Positive, Read, Share, within
 from sim.core.parts import Part
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.effects.base import Effect, Shape
 
 Floats = NDArray[np.float64]
+Correlation = Annotated[Claim, within(0, 0.99)]
 
 
 class WeeklyHazard(Part):
@@ -62,7 +63,9 @@ class Treatment(Part):
 
     label: str
     effect: Effect
-    weeks: Positive | None = Field(None, description="length; without it, treated until the primary visit")
+    weeks: Positive | None = Field(
+        None, description="length; without it, treated until the latest visit that an estimand asks for"
+    )
     sessions: int | None = Field(None, ge=0)
     waiting: Positive | None = Field(None, description="weeks from randomisation to the start of treatment")
     heterogeneity: Positive | None = Field(
@@ -72,7 +75,7 @@ class Treatment(Part):
         {}, description="points of effect per SD of a baseline covariate above its mean; negative is better"
     )
     adherence: Adherence | None = None
-    therapist_icc: Share | None = Field(
+    therapist_icc: Correlation | None = Field(
         None, description="share of the outcome's variance between therapists, where the arm has therapists"
     )
     beyond_pain: dict[str, Claim] = Field(
@@ -226,3 +229,7 @@ class TreatmentLevels:
     adverse_events: Mapping[str, Floats]
     beyond_pain: Mapping[str, Floats]
     sessions: int | None = None
+
+    def with_therapists(self, icc: Floats | None) -> "TreatmentLevels":
+        """Return the levels with another share of variance between therapists, (replicate,)."""
+        return replace(self, persons=replace(self.persons, therapist_icc=icc))

@@ -157,15 +157,16 @@ def simulate(
 def observe(protocol: Protocol, world: World, arm: Ints, life: Life, sizes: tuple[int, ...]) -> TrialData:
     """See what is measured of the patients' lives: nothing after they left, nor at a missed visit."""
     weeks, leave, missed = protocol.weeks, life.events.leave, life.missed
+    score = hide(life.score, weeks, leave, missed)
     return TrialData(
         arm=arm,
         baseline=world.baseline,
-        score=hide(life.score, weeks, leave, missed),
+        score=score,
         weeks=weeks,
         stopped=life.events.ended,
         sizes=sizes,
         others={k: Scores(v.baseline, hide(v.visits, weeks, leave, missed)) for k, v in life.others.items()},
-        rescued=life.rescued,
+        rescued=None if life.rescued is None else life.rescued & ~np.isnan(score),
         therapist=life.therapist,
         reason=life.events.reason,
     )
@@ -220,7 +221,7 @@ def calendar(
     analysed
         Patients with the primary visit at that look, (size, replicate).
     """
-    due = np.take_along_axis(enrolled, analysed - 1, axis=0) + protocol.primary_week
+    due = np.take_along_axis(enrolled, analysed - 1, axis=0) + protocol.last_week
     late = due > protocol.operations.latest
     week = np.where(late, protocol.operations.latest, due)
     randomised = [(enrolled[:size] <= end).sum(axis=0) for size, end in zip(sizes, week, strict=True)]

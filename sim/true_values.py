@@ -9,7 +9,7 @@ from sim.core.streams import Streams
 from sim.data import TrialData
 from sim.endpoints import Endpoint
 from sim.estimand import Estimand
-from sim.lives import Possible, World, create, experience
+from sim.lives import Possible, World, create, experience, lose
 from sim.protocol import Protocol
 from sim.scenario import Scenario
 
@@ -46,12 +46,13 @@ def _whole_lives(protocol: Protocol, world: World, name: str, streams: Streams) 
     lives = {}
     for possible in {Possible.under(estimand) for estimand in protocol.estimands.values()}:
         life = experience(protocol, world, arm, streams, possible)
+        events = lose(life, world, protocol.weeks, streams).events if possible.stopping else life.events
         lives[possible] = TrialData(
             arm=arm,
             baseline=world.baseline,
             score=life.score,
             weeks=protocol.weeks,
-            stopped=life.events.ended,
+            stopped=events.ended,
             sizes=(len(arm),),
             others=life.others,
             rescued=life.rescued,

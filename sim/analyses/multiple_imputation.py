@@ -29,6 +29,10 @@ FARTHEST = 20.0
 """Largest shift that the search for a tipping point tries, in SDs of the visit's values."""
 
 
+CENTRE = 5.0
+"""Near the middle of the pain scale; a constant, so that a smaller size is a cut of a larger one."""
+
+
 class MultipleImputation(Analysis):
     """Rubin's rules over completed data sets, drawn from the posterior of a model of all visits.
 
@@ -77,10 +81,10 @@ class MultipleImputation(Analysis):
         return Estimate(*parts)
 
     def _incomplete(self, observed: Observations, size: int) -> "_Incomplete":
-        baseline = observed.baseline - observed.baseline.mean()
+        baseline = observed.baseline - CENTRE
         columns = (np.ones_like(baseline), *compared_arms(observed)[0], baseline)
         course = observed.course
-        middle = float(np.nanmean(course))
+        middle = CENTRE
         measured = Measurements(columns, course - middle).first(size)
         imputer = Imputer.of(measured, observed.arms - 1, observed.visit)
         return _Incomplete(_cut(observed, size), imputer, middle)

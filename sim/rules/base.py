@@ -74,8 +74,11 @@ class Rule(Family):
     home: ClassVar[str] = "sim.rules"
     looks_early: ClassVar[bool] = False
     """Whether the rule can end a trial before its last look."""
-    tests_no_effect: ClassVar[bool] = True
-    """Whether success without any effect is a type I error; a margin has its null hypothesis elsewhere."""
+
+    @property
+    def tests_no_effect(self) -> bool:
+        """Whether success without any effect is a type I error; with a margin it is none."""
+        return True
 
     def success(self, estimate: Estimate, better: str) -> Mask:
         """Decide for each compared arm, size and replicate; a failed estimate is no success."""

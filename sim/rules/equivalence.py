@@ -1,6 +1,6 @@
 """Equivalence within a margin on both sides."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -17,11 +17,15 @@ class EquivalenceTest(Significance):
     """
 
     kind: Literal["equivalence"] = "equivalence"
-    tests_no_effect: ClassVar[bool] = False
     margin: Annotated[
         float, Field(gt=0, description="largest difference that is nothing, in the summary's unit")
     ]
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+
+    @property
+    def tests_no_effect(self) -> bool:
+        """No: its null hypothesis lies at the margin."""
+        return False
 
     def p_value(self, estimate: Estimate, better: str) -> Floats:
         """Return the larger p-value of the tests against both margins."""

@@ -33,6 +33,11 @@ class InterimRules(Rule):
                 raise wrong(f"{name}: a rule with looks of its own cannot be asked at one look")
         return self
 
+    @property
+    def tests_no_effect(self) -> bool:
+        """As the rule at the end does."""
+        return self.final.tests_no_effect
+
     def success(self, estimate: Estimate, better: str) -> Mask:
         """Decide as at the end."""
         return self.final.success(estimate, better)
@@ -46,6 +51,7 @@ class InterimRules(Rule):
             success[:, :, :-1] = looks.of(self.stop_if.success(estimate, better))[:, :, :-1]
         if self.go_on_if is not None:
             futile[:, :, :-1] = ~looks.of(self.go_on_if.success(estimate, better))[:, :, :-1]
+            futile &= ~np.isnan(looks.of(estimate.estimate))
         return Verdict.first(success, futile & ~success)
 
     def words(self) -> str:

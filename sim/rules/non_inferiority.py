@@ -1,6 +1,6 @@
 """Non-inferiority against a margin."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -17,11 +17,15 @@ class NonInferiority(Significance):
     """
 
     kind: Literal["non_inferiority"] = "non_inferiority"
-    tests_no_effect: ClassVar[bool] = False
     margin: Annotated[
         float, Field(gt=0, description="largest loss that is acceptable, in the summary's unit")
     ]
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.025
+
+    @property
+    def tests_no_effect(self) -> bool:
+        """No: its null hypothesis lies at the margin."""
+        return False
 
     def p_value(self, estimate: Estimate, better: str) -> Floats:
         """Test against a loss of the margin."""

@@ -29,6 +29,11 @@ class PosteriorProbability(Rule):
     kind: Literal["posterior_probability"] = "posterior_probability"
     benefits: tuple[Benefit, ...] = Field(min_length=1)
 
+    @property
+    def tests_no_effect(self) -> bool:
+        """Whether no effect at all is outside every benefit that is asked for."""
+        return any(benefit.beyond >= 0 for benefit in self.benefits)
+
     def success(self, estimate: Estimate, better: str) -> NDArray[np.bool_]:
         """Compare each posterior probability with its threshold."""
         with np.errstate(invalid="ignore"):
