@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= configs/studies/chronic_four_arms.yaml
 
-.PHONY: run test lint bench lock clean
+.PHONY: run test lint bench calibrate lock clean
 
 run: .venv/installed
 	$(BIN)/sim run $(STUDY)
@@ -19,6 +19,10 @@ lint: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks
+
+# an hour or more; goes on where it was stopped
+calibrate: .venv/installed
+	nice -n 15 $(BIN)/python -m tests.calibration
 
 lock: .venv/installed
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

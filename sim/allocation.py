@@ -41,8 +41,8 @@ class PermutedBlocks(Allocation):
         blocks = -(-n // size)
         if _arrangement_count(counts) <= MOST_ARRANGEMENTS:
             table = _arrangements(tuple(counts))
-            chosen = table[stream.integers(len(table), size=(blocks, BLOCK_SIZE))]
-            order = chosen.transpose(0, 2, 1)
+            chosen = stream.integers(len(table), size=(blocks, BLOCK_SIZE))
+            order = np.stack([table[:, place][chosen] for place in range(size)], axis=1)
         else:
             keys = stream.random((blocks, size, BLOCK_SIZE))
             order = np.repeat(np.arange(len(ratio)), counts)[np.argsort(keys, axis=1)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,10 +79,15 @@ class TrialData:
         """Scores on one instrument."""
         return Scores(self.baseline, self.score) if instrument == PAIN else self.others[instrument]
 
-    def totals(self, values: Floats) -> Floats:
-        """Sum over the first patients up to each size, (size, replicate), of values (patient, replicate)."""
+    def totals(self, *factors: Floats) -> Floats:
+        """Sum products of (patient, replicate) over the first patients up to each size, (size, replicate)."""
         if len(self.sizes) == 1:
-            return np.asarray(values[: self.sizes[0]].sum(axis=0, dtype=np.float64)[None])
+            first, *rest = (factor[: self.sizes[0]] for factor in factors)
+            if not rest:
+                return np.asarray(first.sum(axis=0, dtype=np.float64)[None])
+            terms = ",".join(["pr"] * len(factors))
+            return np.asarray(np.einsum(f"{terms}->r", first, *rest)[None])
+        values = reduce(np.multiply, factors)
         starts = [0, *self.sizes[:-1]]
         parts = np.add.reduceat(values[: self.sizes[-1]], starts, axis=0, dtype=np.float64)
         return np.asarray(parts.cumsum(axis=0))
@@ -115,8 +121,9 @@ def hide(scores: Floats, weeks: Floats, leave: Floats, missed: Mask | None = Non
     missed
         Of the shape of ``scores``.
     """
-    for visit, week in enumerate(weeks):
-        np.copyto(scores[:, :, visit], np.nan, where=leave < week)
+    with np.errstate(invalid="ignore"):
+        for visit, week in enumerate(weeks):
+            scores[:, :, visit] += 0.0 / (leave >= week)  # 0 / 1 adds nothing, 0 / 0 is missing; no branches
     if missed is not None:
         scores[missed] = np.nan
     return scores

@@ -115,24 +115,35 @@ def occur(ratings: Ratings, arm: Ints, hazards: Hazards, streams: Streams) -> Ev
         _inefficacy(ratings, arm, hazards, streams),
         _constant("other", "other reason", arm, hazards, streams),
     ]
-    first, reason = causes[0], np.ones(arm.shape, dtype=np.int8)
-    for code, cause in enumerate(causes[1:], start=2):
-        sooner = cause < first
-        first = np.where(sooner, cause, first)
-        reason[sooner] = code
-    stop = np.where(first < hazards.end(arm), first, NEVER)
-    reason[stop == NEVER] = 0
+    stop, reason = _first(causes, hazards.end(arm))
     if hazards.gave_up is not None:
         stop = np.minimum(stop, hazards.gave_up)
         reason[hazards.gave_up < NEVER] = REASONS.index("other")
+    leaves = _leaves_on_stopping(stop, arm, hazards, streams)
     leave = _constant("withdrawal", "withdrawal", arm, hazards, streams)
-    return Events(stop, reason, np.minimum(leave, _leaves_on_stopping(stop, arm, hazards, streams)))
+    return Events(stop, reason, leaves if leave is None else np.minimum(leave, leaves))
+
+
+def _first(causes: Sequence[Floats | None], end: Floats) -> tuple[Floats, NDArray[np.int8]]:
+    """Week and number of the first cause before ``end``, (patient, replicate); ``inf`` and 0 if none."""
+    first, reason = np.full(end.shape, NEVER), np.zeros(end.shape, dtype=np.int8)
+    happening = [(number, cause) for number, cause in enumerate(causes, start=1) if cause is not None]
+    for number, cause in happening:
+        np.maximum(reason, np.int8(number) * (cause < first), out=reason)
+        np.minimum(first, cause, out=first)
+    if happening:
+        too_late = first >= end
+        np.copyto(first, NEVER, where=too_late)
+        reason *= ~too_late
+    return first, reason
 
 
 def _each(table: Floats, arm: Ints) -> Floats:
     """Look up (arm, replicate) levels for each patient, shape (patient, replicate)."""
+    if (table == table[0]).all():
+        return np.broadcast_to(table[0], arm.shape)
     replicates = table.shape[1]
-    return np.asarray(np.take(table.ravel(), arm * replicates + np.arange(replicates)))
+    return np.asarray(table.ravel()[arm * replicates + np.arange(replicates)])
 
 
 def _waiting(threshold: Floats, hazard: Floats) -> Floats:
@@ -140,10 +151,10 @@ def _waiting(threshold: Floats, hazard: Floats) -> Floats:
         return np.asarray(threshold / hazard)
 
 
-def _adverse_event(arm: Ints, hazards: Hazards, streams: Streams) -> Floats:
+def _adverse_event(arm: Ints, hazards: Hazards, streams: Streams) -> Floats | None:
     early, later, until = hazards.of("event_early"), hazards.of("event_later"), hazards.of("early_weeks")
     if not (early.any() or later.any()):
-        return np.full(arm.shape, NEVER)
+        return None
     threshold = streams("adverse event").standard_exponential(arm.shape)
     reached = _each(early * until, arm)
     soon = _waiting(threshold, _each(early, arm))
@@ -151,12 +162,11 @@ def _adverse_event(arm: Ints, hazards: Hazards, streams: Streams) -> Floats:
     return np.asarray(np.where(threshold < reached, soon, late) + hazards.start(arm))
 
 
-def _inefficacy(ratings: Ratings, arm: Ints, hazards: Hazards, streams: Streams) -> Floats:
+def _inefficacy(ratings: Ratings, arm: Ints, hazards: Hazards, streams: Streams) -> Floats | None:
     """Cumulate the pain-dependent hazard between visits, the rating held since the last."""
     base, ratio, start = hazards.of("pain_at_five"), hazards.of("pain_ratio"), hazards.of("pain_from")
-    happens = np.full(arm.shape, NEVER)
     if not base.any():
-        return happens
+        return None
     threshold = streams("inefficacy").standard_exponential(arm.shape)
     longest = np.maximum(ratings.weeks[-1] - start, 0.0)
     most = base * np.maximum(ratio**5.0, ratio**-5.0) * longest
@@ -175,15 +185,16 @@ def _inefficacy(ratings: Ratings, arm: Ints, hazards: Hazards, streams: Streams)
         now = (left < hazard * exposure) & (when == NEVER)
         when[now] = since[now] + left[now] / hazard[now]
         left -= hazard * exposure
+    happens = np.full(arm.shape, NEVER)
     happens[at_risk] = when
     return happens
 
 
-def _constant(quantity: str, stream: str, arm: Ints, hazards: Hazards, streams: Streams) -> Floats:
-    """Week of a cause whose hazard does not change."""
+def _constant(quantity: str, stream: str, arm: Ints, hazards: Hazards, streams: Streams) -> Floats | None:
+    """Week of a cause whose hazard does not change; None where it never happens."""
     hazard = hazards.of(quantity)
     if not hazard.any():
-        return np.full(arm.shape, NEVER)
+        return None
     threshold = streams(stream).standard_exponential(arm.shape)
     since = hazards.start(arm) if quantity != "withdrawal" else 0.0
     return np.asarray(since + _waiting(threshold, _each(hazard, arm)))

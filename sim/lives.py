@@ -22,6 +22,10 @@ Ints = NDArray[np.integer]
 Mask = NDArray[np.bool_]
 
 
+AT_A_TIME = 64
+"""Patients whose departures are drawn together: few, so that the numbers stay in the processor's cache."""
+
+
 @dataclass(frozen=True)
 class World:
     """The same patients before they meet an arm: who they are and what would happen.
@@ -204,10 +208,15 @@ def _follow(
 def _departures(covariance: Floats, weeks: Floats, n: int, streams: Streams) -> Floats:
     """Draw own departures, (patient, replicate, visit), a stream a visit, so a later one moves no earlier."""
     factor = np.linalg.cholesky(covariance).transpose(1, 2, 0)
-    normal = [streams(f"departure week {week:g}").standard_normal((n, BLOCK_SIZE)) for week in weeks]
+    generators = [streams(f"departure week {week:g}") for week in weeks]
     departure = visit_by_visit(n, BLOCK_SIZE, len(weeks))
-    for visit in range(len(weeks)):
-        np.multiply(factor[visit, 0], normal[0], out=departure[:, :, visit])
-        for earlier in range(1, visit + 1):
-            departure[:, :, visit] += factor[visit, earlier] * normal[earlier]
+    for begin in range(0, n, AT_A_TIME):
+        some = departure[begin : begin + AT_A_TIME]
+        normal = [generator.standard_normal(some.shape[:2]) for generator in generators]
+        part = np.empty(some.shape[:2])
+        for visit in range(len(weeks)):
+            now = some[:, :, visit]
+            np.multiply(factor[visit, 0], normal[0], out=now)
+            for earlier in range(1, visit + 1):
+                now += np.multiply(factor[visit, earlier], normal[earlier], out=part)
     return departure

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.core.streams import BLOCK_SIZE
-from sim.endpoints import PAIN
+from sim.endpoints import PAIN, Endpoint, Scale
 from sim.events import REASONS, Events
 from sim.protocol import Protocol
 from sim.trial import Finding, TrialRecord
@@ -126,11 +127,11 @@ def _arm_rows(protocol: Protocol, record: TrialRecord, replicate: Column) -> lis
     place = data.arm * BLOCK_SIZE + np.arange(BLOCK_SIZE)
     grid = ScoreGrid.of(protocol)
     gone = _happened_before(place, record.events, protocol)
-    start = grid.index(data.baseline)
+    row_of = grid.rows(place, data.baseline)
     rows = []
     for visit, week in enumerate(protocol.visits):
-        score = start if visit == 0 else grid.index(data.score[:, :, visit - 1])
-        counts = grid.count(place, start, score, arms) | _other_counts(protocol, record, visit)
+        score = data.baseline if visit == 0 else data.score[:, :, visit - 1]
+        counts = grid.count(row_of, score, arms) | _other_counts(protocol, record, visit)
         for k, arm in enumerate(protocol.arms):
             row = {
                 "replicate": replicate,
@@ -199,7 +200,16 @@ class ScoreGrid:
     @classmethod
     def of(cls, protocol: Protocol) -> "ScoreGrid":
         """Tabulate a protocol's endpoints over the grid of its pain score."""
-        scale = protocol.pain.scale
+        responses = [
+            (name, endpoint)
+            for name, endpoint in protocol.endpoints.items()
+            if endpoint.outcome == "binary" and endpoint.instrument == PAIN
+        ]
+        return cls._tabulated(protocol.pain.scale, tuple(responses))
+
+    @classmethod
+    @lru_cache(maxsize=16)
+    def _tabulated(cls, scale: Scale, responses: tuple[tuple[str, Endpoint], ...]) -> "ScoreGrid":
         levels = round((scale.high - scale.low) / scale.step) + 1
         scores = np.append(scale.low + scale.step * np.arange(levels), np.nan)
         baseline, score = (part.ravel() for part in np.meshgrid(scores[:-1], scores, indexing="ij"))
@@ -207,27 +217,26 @@ class ScoreGrid:
         filled = np.where(seen, score, 0.0)
         columns = {"randomised": np.ones_like(filled), "observed": seen * 1.0}
         columns |= {"score_sum": filled, "score_squares": filled**2, "start_sum": seen * baseline}
-        for name, endpoint in protocol.endpoints.items():
-            if endpoint.outcome == "binary" and endpoint.instrument == PAIN:
-                columns[name] = np.nan_to_num(endpoint.value(baseline, score))
+        columns |= {name: np.nan_to_num(endpoint.value(baseline, score)) for name, endpoint in responses}
         return cls(scale.low, scale.step, levels, np.stack(list(columns.values()), axis=1), tuple(columns))
 
-    def index(self, score: Floats) -> NDArray[np.int64]:
-        """Position of each score on the grid, same shape; a missing score has the last."""
-        position = (score - self.low) * (1 / self.step) + 0.5
-        position[np.isnan(score)] = self.levels
-        return position.astype(np.int64)
+    def position(self, score: Floats) -> Floats:
+        """Steps of each score above the lowest, whole numbers, same shape; a missing score has ``levels``."""
+        steps = score if self.low == 0 and self.step == 1 else np.rint((score - self.low) * (1 / self.step))
+        return np.fmin(steps, float(self.levels))
 
-    def count(
-        self, place: NDArray[np.int64], start: NDArray[np.int64], score: NDArray[np.int64], arms: int
-    ) -> dict[str, Column]:
-        """Counts by name, each (arm, replicate); ``place`` is arm × block size + replicate."""
+    def rows(self, place: NDArray[np.int64], baseline: Floats) -> Floats:
+        """Row of each patient in the table of ``count``; ``place`` is arm × block size + replicate."""
+        return (place * self.levels + self.position(baseline)) * (self.levels + 1)
+
+    def count(self, row: Floats, score: Floats, arms: int) -> dict[str, Column]:
+        """Counts by name, each (arm, replicate), of patients in these rows with these scores."""
         cells = self.levels * (self.levels + 1)
-        cell = place * cells + start * (self.levels + 1) + score
+        cell = (row + self.position(score)).astype(np.int64)
         table = np.bincount(cell.ravel(), minlength=arms * BLOCK_SIZE * cells).reshape(
-            arms, BLOCK_SIZE, cells
+            arms * BLOCK_SIZE, cells
         )
-        sums = table @ self.features
+        sums = (table @ self.features).reshape(arms, BLOCK_SIZE, -1)
         whole = ("score_sum", "score_squares", "start_sum")
         return {
             name: sums[:, :, i] if name in whole else sums[:, :, i].astype(np.int64)
@@ -240,15 +249,20 @@ def _happened_before(place: NDArray[np.int64], events: Events, protocol: Protoco
     visits = np.array(protocol.visits)
     arms = len(protocol.arms)
 
-    def count(weeks: Floats, among: tuple[Column, ...]) -> Column:
-        first_after = np.searchsorted(visits, weeks[among], side="right")
-        cells = first_after * (arms * BLOCK_SIZE) + place[among]
+    def count(weeks: Floats, among: NDArray[np.int64]) -> Column:
+        first_after = np.searchsorted(visits, weeks.ravel()[among], side="right")
+        cells = first_after * (arms * BLOCK_SIZE) + place.ravel()[among]
         size = (len(visits) + 1) * arms * BLOCK_SIZE
         table = np.bincount(cells, minlength=size).reshape(len(visits) + 1, arms, BLOCK_SIZE)
         return np.asarray(table.cumsum(axis=0)[: len(visits)])
 
-    found = {"left": count(events.leave, np.nonzero(events.leave < visits[-1]))}
+    found = {"left": count(events.leave, _where(events.leave < visits[-1]))}
+    stopped = _where(events.stop < visits[-1])
     for code, reason in enumerate(REASONS[1:], start=1):
-        among = np.nonzero((events.reason == code) & (events.stop < visits[-1]))
+        among = stopped[events.reason.ravel()[stopped] == code]
         found[f"stopped_{reason}"] = count(events.stop, among)
     return found
+
+
+def _where(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return np.flatnonzero(mask)

@@ -2,32 +2,51 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sim.core.errors import InputError
 from sim.core.loading import digest
 from sim.core.streams import BLOCK_SIZE
-from sim.execution import Plan, PosteriorFiles, draws_of, each
-from sim.performance import proportion
+from sim.execution import TRUTH_PATIENTS, Plan, PosteriorFiles, draws_of, each
+from sim.performance import proportion, success_metric
 from sim.protocol import Protocol
 from sim.results import write_csv
 from sim.scenario import AtMean, Drawn, Scenario
 from sim.study import Sizing, Study, code_digest
+from sim.success_curve import SURE, Crossing, Decisions, certainty, first_sure, locate
 from sim.trial import simulate
+from sim.true_values import true_values
 
 Target = Literal["power", "assurance"]
-Floats = NDArray[np.float64]
-Decisions = NDArray[np.bool_]
 
 GRID = 30
 FRESH = 1_000_000
 """First block of the confirmation run: patients that the search has not seen."""
-BOOTSTRAPS = 400
+FEWEST = 100
+"""Trials at least from which a curve is drawn."""
+RUNGS = (1.0, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3)
+"""Sizes that are tried on fresh patients, relative to the one that the search makes sure of."""
+
+
+@dataclass(frozen=True)
+class Benefit:
+    """Which trials count by the true benefit that they draw (O'Hagan et al. 2005, doi:10.1002/pst.175).
+
+    ``given``: only trials whose treatment truly helps by ``at_least`` (in the summary's unit). ``and``: all,
+    but a success counts only with such a benefit.
+    """
+
+    at_least: float
+    how: Literal["given", "and"]
+
+    def words(self) -> str:
+        """Say it after the target's name."""
+        return f"{self.how} a true benefit of {self.at_least:g}"
 
 
 @dataclass(frozen=True)
@@ -51,11 +70,19 @@ class Search:
     seed: int
     replicates: int
     largest: int
+    benefit: Benefit | None = None
+
+    @property
+    def title(self) -> str:
+        """The target in words."""
+        return f"{self.target} {self.benefit.words()}" if self.benefit else self.target
 
     @cached_property
     def trial(self) -> Protocol:
-        """The protocol with the first look and the visits that it needs."""
+        """The protocol with the first look and the visits that it needs; all where looks share a level."""
         protocol, week = self.protocol, self.protocol.primary_week
+        if protocol.multiplicity is not None:
+            return protocol.model_copy(update={"sizes": ()})
         estimand = protocol.looks[0].analysis.estimand
         update = {
             "looks": protocol.looks[:1],
@@ -98,6 +125,18 @@ class Search:
             found[job.block] = decisions
             plan.progress(len(found), len(jobs))
         return np.concatenate([found[block] for block in blocks], axis=2)[:, :, : self.replicates]
+
+    def counted(self, decisions: Decisions, first_block: int, plan: Plan) -> list[Decisions]:
+        """Success in the trials that count, for each compared arm (size, replicate)."""
+        if self.benefit is None:
+            return list(decisions)
+        blocks = range(first_block, first_block + -(-self.replicates // BLOCK_SIZE))
+        jobs = [SizeJob(self, (), block, plan.files, None) for block in blocks]
+        found = {job.block: large for job, large in each(helps, jobs, plan)}
+        large = np.concatenate([found[block] for block in blocks], axis=1)[:, : self.replicates]
+        if self.benefit.how == "and":
+            return list(decisions & large[:, None])
+        return [decided[:, some] for decided, some in zip(decisions, large, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -142,12 +181,24 @@ def decide(job: SizeJob) -> Decisions:
     return decisions
 
 
+def helps(job: SizeJob) -> Decisions:
+    """Whether each compared arm truly helps by the benefit asked for, in one block: (arm, replicate)."""
+    search, draws = job.search, draws_of(job.search.seed, job.block, job.posteriors)
+    name = search.protocol.looks[0].analysis.estimand
+    endpoint = search.protocol.endpoints[search.protocol.estimands[name].endpoint]
+    truth = true_values(search.trial, search.scenario, draws, TRUTH_PATIENTS)[name]
+    assert search.benefit is not None
+    return np.asarray((-truth if endpoint.better == "lower" else truth) >= search.benefit.at_least)
+
+
 @dataclass(frozen=True)
 class SampleSize:
     """The answer for one arm; sizes are None where the goal is not reached.
 
-    ``value`` and ``mcse`` are the success rate at that size in a run on fresh patients; ``low`` and
-    ``high`` are the 95 % bootstrap interval of ``n_per_arm``.
+    ``n_per_arm`` reaches the goal with probability ``SURE`` or more, given the error of the simulation, in
+    the search and again on fresh patients: ``value``, ``mcse`` and ``certainty`` are the success rate
+    there, its error and the probability that it is the goal or more. ``low`` and ``high`` are the 95 %
+    bootstrap interval of the size at which the goal is just reached.
     """
 
     protocol: str
@@ -159,6 +210,7 @@ class SampleSize:
     n_total: int | None
     value: float
     mcse: float
+    certainty: float
     low: float
     high: float
     note: str
@@ -227,99 +279,111 @@ def default_sizing(study: Study) -> Sizing:
 
 
 def find(search: Search, plan: Plan, folder: Path | None = None) -> tuple[list[SampleSize], list[CurvePoint]]:
-    """Find the smallest size of each arm, and confirm it on fresh patients.
+    """Find the smallest sure size of each arm, and confirm it on fresh patients.
 
-    ``folder`` keeps finished blocks, so that the same search is not simulated twice.
+    ``folder`` keeps finished blocks, so that the same search is not simulated twice. Every size is a cut of
+    the same simulated patients, so the curve is one run, and so are the sizes that are tried on fresh ones.
 
-    Every size is a cut of the same simulated patients, so the curve is one run. The success rates are
-    made monotone (isotonic regression) and the crossing is interpolated in the square root of n; its
-    interval is the bootstrap over replicates.
+    Raises
+    ------
+    InputError
+        No trial draws a benefit as large as is asked for.
     """
-    decisions = search.successes(search.grid, 0, plan, folder)
+    decisions = search.counted(search.successes(search.grid, 0, plan, folder), 0, plan)
+    for arm, decided in zip(search.arms, decisions, strict=True):
+        if decided.shape[1] < FEWEST:
+            raise InputError(
+                f"{search.title}: arm '{arm}' has it in {decided.shape[1]} of {search.replicates} trials; "
+                f"{FEWEST} are needed: more replicates, or a smaller benefit"
+            )
     sizes = np.array(search.grid)
-    crossings = {arm: _crossing(search, decisions[i], sizes) for i, arm in enumerate(search.arms)}
-    totals = tuple(sorted({found.total for found in crossings.values() if found.total is not None}))
-    fresh = search.successes(totals, FRESH, plan, folder) if totals else None
-    answers = [_answer(search, arm, crossings[arm], i, totals, fresh) for i, arm in enumerate(search.arms)]
+    crossings = [locate(decided, sizes, search.goal, search.seed) for decided in decisions]
+    ladders = [_ladder(search, found) for found in crossings]
+    totals = tuple(sorted({total for ladder in ladders for total in ladder}))
+    fresh = decisions
+    if totals:
+        fresh = search.counted(search.successes(totals, FRESH, plan, folder), FRESH, plan)
+    answers = []
+    for i, arm in enumerate(search.arms):
+        rungs = [totals.index(total) for total in ladders[i]]
+        tried = Tried(search, arm, crossings[i], ladders[i], fresh[i][rungs])
+        answers.append(tried.answer() if rungs else tried.not_reached(decisions[i][-1]))
     return answers, list(_curve(search, decisions))
 
 
-def _curve(search: Search, decisions: Decisions) -> Iterator[CurvePoint]:
-    for i, arm in enumerate(search.arms):
-        for j, total in enumerate(search.grid):
-            rate = proportion(decisions[i, j])
-            names = (search.protocol_name, search.target, search.scenario_name, arm)
-            yield CurvePoint(*names, total, search.per_arm(total, arm), rate.value, rate.mcse)
+def _ladder(search: Search, found: Crossing) -> tuple[int, ...]:
+    """Sizes to try on fresh patients, from the smallest that the search makes sure of."""
+    if not np.isfinite(found.at):
+        return ()
+    start = min(found.sure, search.grid[-1])
+    rounds = {int(np.ceil(start * rung / search.unit - 1e-9)) for rung in RUNGS}
+    return tuple(sorted(search.unit * number for number in rounds))
 
 
 @dataclass(frozen=True)
-class Crossing:
-    """Where a success curve reaches the goal: total size or None, and the interval of the total."""
+class Tried:
+    """What fresh patients say of one arm's sizes.
 
-    total: int | None
-    low: float
-    high: float
-    last: float
-    last_error: float
+    Attributes
+    ----------
+    totals
+        Sizes of whole trials, (size,).
+    decisions
+        Success on fresh patients, (size, replicate).
+    """
+
+    search: Search
+    arm: str
+    crossing: Crossing
+    totals: tuple[int, ...]
+    decisions: Decisions
+
+    @property
+    def head(self) -> tuple[str, str, float, str, str]:
+        """What was asked."""
+        search = self.search
+        return search.protocol_name, search.title, search.goal, search.scenario_name, self.arm
+
+    def answer(self) -> SampleSize:
+        """Take the first sure size, or the last one with a remark."""
+        search, place = self.search, first_sure(self.decisions, self.search.goal)
+        at = len(self.totals) - 1 if place is None else place
+        total, decided = self.totals[at], self.decisions[at]
+        rate, sure = proportion(decided), certainty(int(decided.sum()), len(decided), search.goal)
+        note = "already reached at the smallest size looked at" if total <= search.grid[0] else ""
+        if place is None:
+            note = f"not confirmed with probability {SURE:g}; more replicates would tell"
+        share = search.per_arm(search.unit * 1000, self.arm) / (search.unit * 1000)
+        low, high = (share * limit for limit in (self.crossing.low, self.crossing.high))
+        patients = search.per_arm(total, self.arm), total
+        return SampleSize(*self.head, *patients, rate.value, rate.mcse, sure, low, high, note)
+
+    def not_reached(self, at_largest: Decisions) -> SampleSize:
+        """Say what the largest size looked at gives, from its decisions (replicate,)."""
+        last, largest = proportion(at_largest), self.search.grid[-1]
+        sure = certainty(int(at_largest.sum()), len(at_largest), self.search.goal)
+        note = f"{self.search.title} is {last.value:.2f} at the largest size looked at ({largest} patients)"
+        return SampleSize(*self.head, None, None, last.value, last.mcse, sure, np.nan, np.nan, note)
 
 
-def _crossing(search: Search, decisions: Decisions, sizes: NDArray[np.int64]) -> Crossing:
-    """Find the crossing of one arm's decisions, (size, replicate)."""
-    at = crossing(decisions.mean(axis=1), sizes, search.goal)
-    last = proportion(decisions[-1])
-    if not np.isfinite(at):
-        return Crossing(None, np.nan, np.nan, last.value, last.mcse)
-    stream = np.random.Generator(np.random.SFC64(search.seed))
-    weights = stream.multinomial(
-        decisions.shape[1], np.full(decisions.shape[1], 1 / decisions.shape[1]), BOOTSTRAPS
-    )
-    curves = weights @ decisions.T / decisions.shape[1]
-    starts = [crossing(curve, sizes, search.goal) for curve in curves]
-    low, high = np.quantile(starts, [0.025, 0.975], method="nearest")
-    return Crossing(
-        int(np.ceil(at / search.unit - 1e-9)) * search.unit, float(low), float(high), last.value, last.mcse
-    )
+def table(study: Study, sizing: Sizing, plan: Plan) -> Iterator[CurvePoint]:
+    """Yield the success rate at every size of every protocol under every scenario, on common patients."""
+    for name, scenario_name in study.cells():
+        protocol, scenario = study.protocols[name], study.scenarios[scenario_name]
+        target: Target = "assurance" if scenario.claims.is_drawn else "power"
+        names = (name, protocol, scenario_name, scenario)
+        search = Search(target, 0.5, *names, study.seed, sizing.replicates, sizing.largest)
+        decisions = list(search.successes(search.grid, 0, plan, None))
+        metric = success_metric(scenario, protocol.looks[0].rule)
+        yield from (replace(point, target=metric) for point in _curve(search, decisions))
 
 
-def crossing(rates: Floats, sizes: NDArray[np.int64], goal: float) -> float:
-    """Size at which monotone success rates first reach the goal; inf where they never do."""
-    from scipy.optimize import isotonic_regression
-
-    smooth = isotonic_regression(rates).x
-    reached = np.flatnonzero(smooth >= goal)
-    if not len(reached):
-        return np.inf
-    first = int(reached[0])
-    if first == 0:
-        return float(sizes[0])
-    below, above = smooth[first - 1], smooth[first]
-    share = (goal - below) / (above - below)
-    root = np.sqrt(sizes[first - 1]) + share * (np.sqrt(sizes[first]) - np.sqrt(sizes[first - 1]))
-    return float(root**2)
-
-
-def _answer(
-    search: Search, arm: str, found: Crossing, place: int, totals: tuple[int, ...], fresh: Decisions | None
-) -> SampleSize:
-    head = (search.protocol_name, search.target, search.goal, search.scenario_name, arm)
-    if found.total is None or fresh is None:
-        note = (
-            f"{search.target} is {found.last:.2f} at the largest size looked at ({search.grid[-1]} patients)"
-        )
-        return SampleSize(*head, None, None, found.last, found.last_error, np.nan, np.nan, note)
-    rate = proportion(fresh[place, totals.index(found.total)])
-    share = search.per_arm(search.unit * 1000, arm) / (search.unit * 1000)
-    note = "already reached at the smallest size looked at" if found.total <= search.grid[0] else ""
-    return SampleSize(
-        *head,
-        search.per_arm(found.total, arm),
-        found.total,
-        rate.value,
-        rate.mcse,
-        found.low * share,
-        found.high * share,
-        note,
-    )
+def _curve(search: Search, decisions: list[Decisions]) -> Iterator[CurvePoint]:
+    for i, arm in enumerate(search.arms):
+        for j, total in enumerate(search.grid):
+            rate = proportion(decisions[i][j])
+            names = (search.protocol_name, search.title, search.scenario_name, arm)
+            yield CurvePoint(*names, total, search.per_arm(total, arm), rate.value, rate.mcse)
 
 
 def write(folder: Path, answers: list[SampleSize], curve: list[CurvePoint]) -> None:

@@ -270,8 +270,8 @@ class Scenario(Part):
         fields = ("sd", "growth_weeks", "lasting_share", "fading_weeks")
         values = {name: read(f"population.variation.{name}", getattr(variation, name)) for name in fields}
         values["error"] = levels.error
-        rows = np.unique(np.stack(list(values.values()), axis=1), axis=0)
-        chosen = rows if len(rows) == 1 else np.stack(list(values.values()), axis=1)
+        rows = np.stack(list(values.values()), axis=1)
+        chosen = rows[:1] if (rows == rows[0]).all() else rows
         weeks = protocol.weeks
         return np.stack(
             [

@@ -155,9 +155,12 @@ def by_inversion(rule: EntryRule, levels: PainLevels, n: int, streams: Streams) 
     reliability = levels.sd**2 / spread**2
     below, above = pass_limits(rule, levels, earlier)
     uniform = streams("screening").random((n, BLOCK_SIZE))
-    rating_z = ndtri(below + uniform * (above - below))
-    own = streams("true pain").standard_normal((n, BLOCK_SIZE))
-    true_z = np.sqrt(reliability) * rating_z + np.sqrt(1 - reliability) * own
+    uniform *= above - below
+    uniform += below
+    rating_z = ndtri(uniform, out=uniform)
+    true_z = streams("true pain").standard_normal((n, BLOCK_SIZE))
+    true_z *= np.sqrt(1 - reliability)
+    true_z += np.sqrt(reliability) * rating_z
     true = levels.mean + levels.sd * true_z
     rating = levels.shown + spread * rating_z
     flare = _flare_given(rating - true, error, levels, streams) if levels.flare else None

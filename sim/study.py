@@ -22,6 +22,8 @@ from sim.protocol import Protocol
 from sim.scenario import Scenario
 
 MOST_REPLICATES = 10_000_000
+NOT_SIMULATED = ("replicates", "size", "region", "sources")
+"""Keys of a study that change no block of its run."""
 OUTSIDE = ("cli", "report", "synthesis", "evidence")
 """Parts of the package that change no result of a run."""
 COUNTING = ("archive.py", "baseline.py", "results.py", "performance.py")
@@ -115,6 +117,19 @@ class Sizing(Part):
     replicates: Replicates = 2000
 
 
+class Region(Part):
+    """Where the type I error is looked at: every combination of values of nuisance claims.
+
+    ``over`` gives the values by the claim's path in the null scenario ``of``, for example
+    ``population.variation.sd``; each is an assumption, for the one reason ``because``.
+    """
+
+    of: str
+    over: dict[str, Annotated[tuple[float, ...], Field(min_length=1)]] = Field(min_length=1)
+    because: str
+    replicates: Replicates = 4000
+
+
 class Study(Part):
     """A question to the simulator: everything that decides the numbers is in here."""
 
@@ -126,6 +141,7 @@ class Study(Part):
     syntheses: dict[str, dict[str, Any]] = {}
     sources: dict[str, Source] = {}
     size: Sizing | None = None
+    region: Region | None = None
 
     @classmethod
     def load(cls, path: Path | str, overrides: tuple[str, ...] = ()) -> "Study":
@@ -187,7 +203,16 @@ class Study(Part):
                 raise wrong(f"{path}.synthesis: unknown synthesis '{name}':{suggest(name, self.syntheses)}")
         if self.size:
             self._check_size(self.size)
+        if self.region:
+            self._check_region(self.region)
         return self
+
+    def _check_region(self, region: Region) -> None:
+        null = [name for name, scenario in self.scenarios.items() if scenario.null]
+        if region.of not in null:
+            raise wrong(
+                f"region.of: '{region.of}' is no scenario with 'null: true':{suggest(region.of, null)}"
+            )
 
     def _check_size(self, size: Sizing) -> None:
         known = (
@@ -214,7 +239,7 @@ class Study(Part):
         The study, its fits, and the code and the numpy that draw them: a block of another version is
         never taken for one of this.
         """
-        decides = {k: v for k, v in loading.dump(self).items() if k not in ("replicates", "size", "sources")}
+        decides = {k: v for k, v in loading.dump(self).items() if k not in NOT_SIMULATED}
         fits = {name: posterior.digest for name, posterior in posteriors.items()}
         return loading.digest(decides, fits, code_digest(), _own_code(self))
 

@@ -123,11 +123,11 @@ class Trajectories:
         shift = self.course + (0.0 if personal else self._mean_sizes()[:, :, None] * shares)
         shift = np.broadcast_to(shift, shares.shape).reshape(-1, len(self.weeks))
         for visit in range(len(self.weeks)):
-            np.add(self.own[:, :, visit], np.take(shift[:, visit], place), out=latent[:, :, visit])
+            np.add(self.own[:, :, visit], shift[:, visit][place], out=latent[:, :, visit])
         if personal:
             size, shares = self.size(arm, therapists), shares.reshape(-1, len(self.weeks))
             for visit in range(len(self.weeks)):
-                latent[:, :, visit] += size * np.take(shares[:, visit], place)
+                latent[:, :, visit] += size * shares[:, visit][place]
         if self.start is not None:
             self._begin_late(latent, arm, self.start, therapists)
         return latent
@@ -149,9 +149,11 @@ class Trajectories:
         self, latent: Floats, arm: Ints, stop: Floats, therapists: Floats | None = None
     ) -> Floats:
         """Let the effect fade from the week of stopping, (patient, replicate); overwrites ``latent``."""
-        early = np.nonzero(stop < self.weeks[-1])
-        arms = arm[early]
-        size = self.size(arm, therapists)[early] if len(arms) else arms
+        stops = stop < self.weeks[-1]
+        if not stops.any():
+            return latent
+        early = np.nonzero(stops)
+        arms, size = arm[early], self.size(arm, therapists)[early]
         for k, effect in enumerate(self.effects):
             mine = np.flatnonzero(arms == k)
             where = (early[0][mine], early[1][mine])
@@ -177,7 +179,7 @@ class Trajectories:
     def size(self, arm: Ints, therapists: Floats | None = None) -> Floats:
         """Size of each patient's effect under their arm, (patient, replicate), points."""
         if not any(effect.is_personal for effect in self.effects):
-            size = np.take(self._mean_sizes().ravel(), self._place(arm))
+            size = self._mean_sizes().ravel()[self._place(arm)]
         else:
             own = [np.broadcast_to(effect.size, arm.shape) for effect in self.effects]
             size = np.choose(arm, own)

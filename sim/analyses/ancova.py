@@ -16,6 +16,9 @@ from sim.estimand import Observations
 
 Ints = NDArray[np.integer]
 
+UNSEEN = 1e100
+"""Stands for a missing value where its weight is 0; any number would do."""
+
 
 class Ancova(Analysis):
     """Difference in means adjusted for baseline, a common slope and variance over all arms.
@@ -41,7 +44,7 @@ class Ancova(Analysis):
             return self._robust(observed)
         seen = ~np.isnan(observed.value)
         centre = 5.0
-        y = np.where(seen, observed.value - centre, 0.0)
+        y = np.fmin(observed.value - centre, UNSEEN)
         x = observed.baseline - centre
         members = [(seen & (observed.arm == arm)).astype(np.float64) for arm in range(observed.arms)]
         moments = [_moments(observed, mine, x, y) for mine in members]
@@ -115,10 +118,9 @@ def _rows(found: Contrasted, names: list[str]) -> list[Row]:
 def _moments(observed: Observations, mine: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
     """Count, means (x, y) and centred sums of squares and products (xx, xy, yy) of one arm."""
     total = observed.data.totals
-    mx, my = mine * x, mine * y
     with np.errstate(divide="ignore", invalid="ignore"):
-        n, sx, sy = total(mine), total(mx), total(my)
-        xx, xy, yy = total(mx * x), total(mx * y), total(my * y)
+        n, sx, sy = total(mine), total(mine, x), total(mine, y)
+        xx, xy, yy = total(mine, x, x), total(mine, x, y), total(mine, y, y)
         squares = np.stack([xx - sx * sx / n, xy - sx * sy / n, yy - sy * sy / n])
         return n, np.stack([sx / n, sy / n]), squares
 

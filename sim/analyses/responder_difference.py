@@ -41,12 +41,11 @@ class ResponderDifference(Analysis):
 
     def _counts(self, observed: Observations) -> tuple[Floats, Floats]:
         """Patients counted and share responding, each (arm, size, replicate)."""
-        seen = ~np.isnan(observed.value)
-        response = np.where(seen, observed.value, 0.0)
-        counted = seen if self.missing == "complete_case" else np.ones_like(seen)
+        seen, responds = ~np.isnan(observed.value), observed.value > 0
         mine = [observed.arm == arm for arm in range(observed.arms)]
-        n = np.stack([observed.data.totals((m & counted).astype(np.float64)) for m in mine])
-        hits = np.stack([observed.data.totals(m * response) for m in mine])
+        counted = [m & seen for m in mine] if self.missing == "complete_case" else mine
+        n = np.stack([observed.data.totals(m.astype(np.float64)) for m in counted])
+        hits = np.stack([observed.data.totals((m & responds).astype(np.float64)) for m in mine])
         with np.errstate(divide="ignore", invalid="ignore"):
             return n, hits / n
 

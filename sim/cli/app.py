@@ -35,6 +35,7 @@ def command() -> typer.Typer:
         compare,
         evidence,
         fit,
+        region,
         replay,
         run,
         scaffold,
@@ -46,6 +47,7 @@ def command() -> typer.Typer:
     app.command()(collect.collect)
     app.command()(studies.check)
     app.command()(size.size)
+    app.command()(region.region)
     app.command()(replay.replay)
     app.command()(compare.compare)
     app.command()(run.report)

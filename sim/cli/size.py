@@ -1,6 +1,6 @@
 """``sim size``: the smallest trial that reaches a power or an assurance."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,13 +13,25 @@ from sim.cli.studies import read_study
 from sim.core.errors import InputError
 from sim.core.parts import suggest
 from sim.execution import Plan
-from sim.sample_size import CurvePoint, SampleSize, Target, default_sizing, find, searches
+from sim.results import write_csv
+from sim.sample_size import Benefit, CurvePoint, SampleSize, Target, default_sizing, find, searches
+from sim.sample_size import table as tabulate
+from sim.study import Sizing, Study
 
 
 def size(  # noqa: PLR0913, one parameter an option
     study: Annotated[Path, typer.Argument(help="The study's YAML file.", metavar="STUDY.yaml")],
     power: Annotated[float | None, typer.Option(help="Power to reach, claims at their means.")] = None,
     assurance: Annotated[float | None, typer.Option(help="Assurance to reach, claims drawn.")] = None,
+    given_benefit: Annotated[
+        float | None, typer.Option(help="Assurance among trials whose true benefit is at least this.")
+    ] = None,
+    and_benefit: Annotated[
+        float | None, typer.Option(help="Assurance of success with a true benefit of at least this.")
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="Write success at every size of every protocol and scenario here.")
+    ] = None,
     arm: Annotated[str | None, typer.Option(help="Arm that the JSON's top level answers for.")] = None,
     largest: Annotated[int | None, typer.Option(help="Largest total size to look at.")] = None,
     set_: Annotated[
@@ -29,26 +41,56 @@ def size(  # noqa: PLR0913, one parameter an option
 ) -> None:
     """Find the smallest sample size, with its uncertainty and the curve; confirmed on fresh patients.
 
+    The size reaches the goal with probability 0.95 or more given the error of the simulation. A benefit is
+    in the unit of the primary estimand, positive for better.
+
     Example: `sim size configs/studies/benchmark_two_arm.yaml --power 0.9`
+
+    Example: `sim size configs/studies/chronic_four_arms.yaml --assurance 0.8 --given-benefit 1`
+
+    Example: `sim size configs/studies/chronic_four_arms.yaml --table sizes.csv`
     """
-    if (power is None) == (assurance is None):
-        raise InputError("sim size: give one of --power or --assurance")
+    if (power is not None) + (assurance is not None) + (table is not None) != 1:
+        raise InputError("sim size: give one of --power, --assurance or --table")
+    spec = read_study(study, set_ or [])
+    sizing = default_sizing(spec).model_copy(update={"largest": largest} if largest else {})
+    benefit = _benefit(given_benefit, and_benefit, assurance is not None)
+    plan = Plan(posteriors=find_posteriors(spec, json))
+    if table is not None:
+        _write_table(spec, sizing, plan, table, json)
+        return
     target: Target = "power" if power is not None else "assurance"
     goal = power if power is not None else assurance
     if goal is None or not 0 < goal < 1:
         raise InputError(f"--{target}: {goal} is not a probability; allowed: above 0 and below 1")
-    spec = read_study(study, set_ or [])
-    sizing = default_sizing(spec).model_copy(
-        update={target: goal, **({"largest": largest} if largest else {})}
-    )
-    plan = Plan(posteriors=find_posteriors(spec, json))
+    search = searches(spec, sizing.model_copy(update={target: goal}), (target,))[0]
     with telling(plan, "looking for the sample size", json) as told:
-        answers, curve = find(searches(spec, sizing, (target,))[0], told)
+        answers, curve = find(replace(search, benefit=benefit), told)
     chosen = _choose(answers, arm)
     if json:
         print_json(_content(chosen, answers, curve))
     else:
         out.print(_table(answers))
+
+
+def _write_table(study: Study, sizing: Sizing, plan: Plan, file: Path, json: bool) -> None:
+    with telling(plan, "simulating sample sizes", json) as told:
+        points = [asdict(point) for point in tabulate(study, sizing, told)]
+    write_csv(file, [{"metric" if k == "target" else k: v for k, v in row.items()} for row in points])
+    if json:
+        print_json({"table": str(file), "rows": len(points)})
+    else:
+        out.print(f"{len(points)} success rates: {file}", markup=False)
+
+
+def _benefit(given: float | None, together: float | None, drawn: bool) -> Benefit | None:
+    if given is None and together is None:
+        return None
+    if not drawn:
+        raise InputError("--given-benefit, --and-benefit: only --assurance draws true benefits")
+    if given is not None and together is not None:
+        raise InputError("sim size: give one of --given-benefit or --and-benefit")
+    return Benefit(given, "given") if given is not None else Benefit(float(together or 0), "and")
 
 
 def _choose(answers: list[SampleSize], arm: str | None) -> SampleSize:
@@ -67,6 +109,7 @@ def _content(chosen: SampleSize, answers: list[SampleSize], curve: list[CurvePoi
         "n_total": chosen.n_total,
         "power": chosen.value,
         "mcse": chosen.mcse,
+        "certainty": chosen.certainty,
         "interval": [chosen.low, chosen.high],
         "note": chosen.note,
         "curve": [asdict(point) for point in curve if point.arm == chosen.arm],
@@ -86,7 +129,13 @@ def _clean(content: Any) -> Any:
 
 def _table(answers: list[SampleSize]) -> Table:
     table = Table(
-        "arm", "patients per arm", "95 % interval", "patients in all", "reached on fresh patients", "note"
+        "arm",
+        "patients per arm",
+        "just reached at (95 % interval)",
+        "patients in all",
+        "on fresh patients",
+        "sure",
+        "note",
     )
     for answer in answers:
         reached = answer.n_per_arm is not None
@@ -96,6 +145,7 @@ def _table(answers: list[SampleSize]) -> Table:
             f"{answer.low:.0f} to {answer.high:.0f}" if reached else "",
             str(answer.n_total) if reached else "",
             f"{answer.value:.3f} ({answer.mcse:.3f})",
+            f"{answer.certainty:.3f}",
             answer.note,
             end_section=False,
         )

@@ -129,8 +129,11 @@ OPTIONS = [
 
 COMMANDS = [
     ([], "Missing argument 'STUDY.yaml'"),
-    (["size", "STUDY"], "give one of --power or --assurance"),
-    (["size", "STUDY", "--power", "0.9", "--assurance", "0.8"], "give one of --power or --assurance"),
+    (["size", "STUDY"], "give one of --power, --assurance or --table"),
+    (
+        ["size", "STUDY", "--power", "0.9", "--assurance", "0.8"],
+        "give one of --power, --assurance or --table",
+    ),
     (["size", "STUDY", "--power", "1.4"], "--power: 1.4 is not a probability; allowed: above 0 and below 1"),
     (["boundaries", "--information", "0.5,x", "--spending", "pocock"], "--information"),
     (["boundaries", "--information", "0.5,1", "--spending", "pokok"], "pokok"),
