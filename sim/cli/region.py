@@ -11,7 +11,8 @@ from sim.cli.console import out, print_json, print_wide
 from sim.cli.run import Assignments, find_posteriors, telling
 from sim.cli.studies import read_study
 from sim.core.errors import InputError
-from sim.execution import Plan, default_workers
+from sim.execution import Plan
+from sim.executors import default_workers
 from sim.region import CellError, cells, maxima, over
 from sim.results import write_csv
 from sim.study import Region
