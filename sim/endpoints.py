@@ -116,7 +116,7 @@ class PairedRatings:
 
     def responders(
         self,
-        reduction: float,
+        reduction: Any,
         admitted: tuple[float, float] = EVERYBODY,
         cdf: Callable[[Any], Any] = ndtr,
         pdf: Callable[[Any], Any] = _density,

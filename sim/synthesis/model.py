@@ -9,6 +9,7 @@ import pytensor
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 
+from sim.synthesis.covariates import exposed
 from sim.synthesis.network import Network
 from sim.synthesis.observed import Latent, observe
 from sim.synthesis.priors import LogNormalPrior
@@ -112,13 +113,27 @@ def _effects(config: NetworkQuestion, network: Network) -> Any:
     spread = omega * pm.Normal("treatment_z", shape=int(others.sum()))
     free = centre[network.class_of[others]] + spread
     effect = pm.Deterministic("effect", pt.set_subtensor(pt.zeros(len(others))[np.flatnonzero(others)], free))
+    _other_stages(config, network, effect)
     tau = _log_normal("tau_effect", config.priors.tau_effect)
     treated = np.flatnonzero(network.arm_treatment != network.reference)
     shift = tau * network.arm_share[treated] * pm.Normal("arm_z", shape=len(treated))
     arms = pt.set_subtensor(
         pt.zeros(len(network.arm_treatment))[treated], effect[network.arm_treatment[treated]] + shift
     )
+    for covariate in config.regression or ():
+        name = f"slope_{covariate.name}"
+        slope = pm.Deterministic(name, covariate.slope.sd * pm.Normal(f"{name}_z"))
+        arms = arms + slope * exposed(covariate, network)
     return pm.Deterministic("study_effect", arms)
+
+
+def _other_stages(config: NetworkQuestion, network: Network, effect: Any) -> None:
+    """Normal factors of the prior from other stages' fits; none by default."""
+    if config.exchange:
+        where = [network.treatments.index(other.treatment) for other in config.exchange]
+        spread = np.array([other.spread for other in config.exchange])
+        told = np.array([other.mean for other in config.exchange])
+        pm.Normal("other_stages", effect[where], spread, observed=told)
 
 
 def _presence(config: NetworkQuestion, network: Network) -> Any:

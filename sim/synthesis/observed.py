@@ -58,22 +58,23 @@ class Latent:
         PyTensor."""
         share = pt.zeros(len(counts.cell))
         own = np.flatnonzero(~np.isnan(counts.reduction))
-        for study, reduction in sorted({(self.study[counts.cell[i]], counts.reduction[i]) for i in own}):
-            at = own[(self.study[counts.cell[own]] == study) & (counts.reduction[own] == reduction)]
-            paired = self._paired(counts.cell[at])
-            met = paired.responders(float(reduction), cdf=normal_cdf, pdf=normal_pdf)
-            share = pt.set_subtensor(share[at], met)
+        if len(own):
+            met = self._paired(counts.cell[own]).responders(
+                counts.reduction[own][:, None], cdf=normal_cdf, pdf=normal_pdf
+            )
+            share = pt.set_subtensor(share[own], met)
         at = np.flatnonzero(~np.isnan(counts.at_most))
-        cell = counts.cell[at]
-        state = state_share(self.mean[cell], self.sd[cell], counts.at_most[at], cdf=normal_cdf)
-        return pt.set_subtensor(share[at], state)
+        if len(at):
+            cell = counts.cell[at]
+            state = state_share(self.mean[cell], self.sd[cell], counts.at_most[at], cdf=normal_cdf)
+            share = pt.set_subtensor(share[at], state)
+        return share
 
-    def _paired(self, cell: Any) -> PairedRatings:
-        """Ratings at baseline, one pair of moments for the study, and at each cell."""
-        first, sd = cell[0], self.sd[cell]
-        start = self.baseline_sd[first]
+    def _paired(self, cell: Ints) -> PairedRatings:
+        """Ratings at baseline and at the visit of each cell."""
+        start, sd = self.baseline_sd[cell], self.sd[cell]
         return PairedRatings(
-            (self.baseline_mean[first], start), (self.mean[cell], sd), self.reliability * start / sd
+            (self.baseline_mean[cell], start), (self.mean[cell], sd), self.reliability * start / sd
         )
 
 

@@ -11,7 +11,9 @@ from sim.core.parts import Part, wrong
 from sim.evidence import Evidence, load_evidence
 from sim.evidence.vocabulary import TREATMENTS
 from sim.synthesis.base import Synthesis
+from sim.synthesis.covariates import Covariate
 from sim.synthesis.discounting import discounted
+from sim.synthesis.exchange import OtherStage
 from sim.synthesis.harmonise import Harmonised, harmonise
 from sim.synthesis.priors import LogNormalPrior, NormalPrior, Positive, Reason, SharePrior
 from sim.synthesis.responders import Responders
@@ -171,6 +173,8 @@ class NetworkQuestion(Synthesis):
     correlation: Correlation
     sd_from: SdSource | None = None
     patients: Patients | None = None
+    regression: Annotated[tuple[Covariate, ...], Field(min_length=1)] | None = None
+    exchange: Annotated[tuple[OtherStage, ...], Field(min_length=1)] | None = None
     sampling: Sampling = Sampling()
 
     @model_validator(mode="after")
@@ -188,6 +192,26 @@ class NetworkQuestion(Synthesis):
             raise wrong(f"lump: into a treatment that is in no class: {', '.join(lost)}")
         if unknown := sorted(set(lumped) - set(TREATMENTS)):
             raise wrong(f"lump: unknown treatment {', '.join(unknown)}; allowed: {', '.join(TREATMENTS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> "NetworkQuestion":
+        inert = next(name for name, c in self.classes.items() if self.reference in c.treatments)
+        for covariate in self.regression or ():
+            if lost := sorted(set(covariate.classes) - set(self.classes)):
+                raise wrong(
+                    f"regression: unknown class {', '.join(lost)}; allowed: {', '.join(self.classes)}"
+                )
+            if inert in covariate.classes:
+                raise wrong(f"regression: class '{inert}' holds the reference, whose effect is 0")
+        names = [covariate.name for covariate in self.regression or ()]
+        if len(set(names)) < len(names):
+            raise wrong("regression: each covariate once")
+        known = {t for c in self.classes.values() for t in c.treatments} - {self.reference}
+        if lost := sorted({other.treatment for other in self.exchange or ()} - known):
+            raise wrong(f"exchange: in no class, or the reference: {', '.join(lost)}")
+        if any(other.stage == self.stage for other in self.exchange or ()):
+            raise wrong(f"exchange: '{self.stage}' is this synthesis' own stage")
         return self
 
     @cached_property

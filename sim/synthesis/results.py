@@ -9,6 +9,7 @@ import numpy as np
 
 from sim.core.errors import RunError
 from sim.core.loading import dump, to_yaml
+from sim.synthesis.covariates import SLOPES, covariate_values
 from sim.synthesis.draws import Labels, joint_draws
 from sim.synthesis.ends import treatment_ends
 from sim.synthesis.model import build_model
@@ -27,6 +28,7 @@ HETEROGENEITY = (
     "tau_sd",
     "sd_growth",
     "reliability",
+    *SLOPES,
 )
 """What a fit says of differences between trials, where it estimates it."""
 
@@ -37,7 +39,8 @@ def network_of(config: NetworkQuestion) -> Network:
     ends = treatment_ends(config, harmonised.entries)
     treatments = {t: name for name, c in config.classes.items() for t in c.treatments}
     plan = Plan(treatments, config.reference, ends, config.correlation.at, harmonised.spread)
-    plan = replace(plan, estimate_sd=config.patients is not None)
+    covariates = covariate_values(config.regression or (), config.tables.studies, harmonised.entries)
+    plan = replace(plan, estimate_sd=config.patients is not None, covariates=covariates)
     return build(harmonised.entries, plan, harmonised.counts)
 
 

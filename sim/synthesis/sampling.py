@@ -6,6 +6,7 @@ import arviz as az
 import nutpie
 import pymc as pm
 
+from sim.synthesis.covariates import SLOPES
 from sim.synthesis.question import Sampling
 
 MOST_RHAT, LEAST_ESS = 1.01, 400
@@ -14,7 +15,7 @@ MOST_RHAT, LEAST_ESS = 1.01, 400
 NAMED = (
     "response", "tau_response", "tau_effect", "omega", "response_half_weeks", "effect_half_weeks",
     "class_effect", "effect", "study_baseline", "study_response", "study_effect", "persistence_half_weeks",
-    "sd_level", "sd_growth", "tau_sd", "reliability", "study_sd",
+    "sd_level", "sd_growth", "tau_sd", "reliability", "study_sd", *SLOPES,
 )  # fmt: skip
 """What is kept of the posterior; the rest are the standard-normal coordinates of the same quantities."""
 

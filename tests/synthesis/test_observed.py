@@ -27,12 +27,12 @@ from sim.endpoints import (
     rounding_variance,
     state_share,
 )
+from sim.lives import Possible, create, experience
 from sim.population import Eligibility, EntryRule, PainLevels, Population
 from sim.protocol import Protocol
 from sim.scenario import Scenario
 from sim.synthesis.observed import normal_cdf, normal_pdf, observed_log_sd, observed_mean
 from sim.synthesis.scales import BOUNDS
-from sim.trial import create, without_events
 from tests.montecarlo import assert_mc, assert_mean, assert_share
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -201,7 +201,9 @@ def test_patients_drawn_at_fitted_values_give_back_what_the_fit_says() -> None:
     visit = list(protocol.weeks).index(fitted.week)
     for arm, (treatment, effect) in enumerate(EFFECTS.items()):
         assert protocol.arms[arm].treatment == treatment
-        score = without_events(protocol, world, np.full(world.baseline.shape, arm))[0][:, :, visit]
+        everyone = np.full(world.baseline.shape, arm)
+        life = experience(protocol, world, everyone, streams, Possible(stopping=False, rescue=False))
+        score = life.score[:, :, visit]
         paired = fitted.paired(effect)
         mean, sd = paired.visit
         assert_mean(score.ravel(), clipped_mean(mean, sd, BOUNDS), detects=0.1)

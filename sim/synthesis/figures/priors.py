@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import gaussian_kde, lognorm, norm
+from scipy.special import expit, logit
+from scipy.stats import gaussian_kde, lognorm, norm, rv_continuous
 
 from sim.synthesis.figures.style import DARK, INK, PALE, blank, save, words
-from sim.synthesis.priors import LogNormalPrior, NormalPrior
+from sim.synthesis.priors import LogNormalPrior, NormalPrior, SharePrior
 from sim.synthesis.question import NetworkQuestion
 
 COLUMNS = 4
@@ -21,10 +22,17 @@ SHOWN = {
     "tau_effect": ("effect: SD between trials", "points"),
     "omega": ("effect: SD within a class", "points"),
 }
+OF_PATIENTS = {
+    "sd_level": ("SD of ratings at baseline", "log points"),
+    "sd_growth": ("SD: growth", "power of 1 + week"),
+    "tau_sd": ("log SD: SD between trials", "log points"),
+    "reliability": ("reliability of a rating", "share"),
+}
+"""Where SDs are estimated."""
 
 
 def draw_priors(config: NetworkQuestion, posterior: Any, path: Path) -> None:
-    """Draw prior (dashed) and posterior (filled) densities: response, spreads, and each class' effect."""
+    """Draw prior (dashed) and posterior (filled) densities: response, spreads, slopes, class effects."""
     shown = list(_parameters(config, posterior))
     lines = -(-len(shown) // COLUMNS)
     figure = blank(3.1 * COLUMNS, 2.1 * lines + 0.6)
@@ -52,12 +60,38 @@ def _parameters(config: NetworkQuestion, posterior: Any) -> Iterator[tuple[str, 
     data = posterior.posterior
     for name, (title, unit) in SHOWN.items():
         yield title, unit, _density(getattr(config.priors, name)), np.asarray(data[name]).ravel()
+    for name, (title, unit) in OF_PATIENTS.items() if config.patients else ():
+        yield title, unit, _density(getattr(config.patients, name)), np.asarray(data[name]).ravel()
+    for covariate in config.regression or ():
+        draws = np.asarray(data[f"slope_{covariate.name}"]).ravel()
+        yield f"slope of {words(covariate.name)}", "points a unit", _density(covariate.slope), draws
     for k, name in enumerate(sorted(config.classes)):
         draws = np.asarray(data["class_effect"])[..., k].ravel()
         yield f"effect of class {words(name)}", "points", _density(config.classes[name].effect), draws
 
 
-def _density(prior: NormalPrior | LogNormalPrior) -> Any:
+class _LogitNormal(rv_continuous):
+    """Logit-normal on (0, 1); the cumulative function is that of a normal logit."""
+
+    def _cdf(self, x: Any, mean: Any, sd: Any) -> Any:
+        return norm.cdf(logit(x), mean, sd)
+
+    def _pdf(self, x: Any, mean: Any, sd: Any) -> Any:
+        return norm.pdf(logit(x), mean, sd) / (x * (1 - x))
+
+    def _ppf(self, q: Any, mean: Any, sd: Any) -> Any:
+        return expit(norm.ppf(q, mean, sd))
+
+    def _argcheck(self, *args: Any) -> Any:
+        return args[1] > 0
+
+
+_logit_normal = _LogitNormal(a=0.0, b=1.0, shapes="mean, sd")
+
+
+def _density(prior: NormalPrior | LogNormalPrior | SharePrior) -> Any:
     if isinstance(prior, NormalPrior):
         return norm(prior.mean, prior.sd)
+    if isinstance(prior, SharePrior):
+        return _logit_normal(logit(prior.median), prior.logit_sd)
     return lognorm(prior.log_sd, scale=prior.median)
