@@ -1,12 +1,13 @@
 """What the trials taught: prior and posterior of the main parameters."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
-from scipy.stats import gaussian_kde, lognorm, norm, rv_continuous
+from scipy.stats import gaussian_kde, lognorm, norm
 
 from sim.synthesis.figures.style import DARK, INK, PALE, blank, save, words
 from sim.synthesis.priors import LogNormalPrior, NormalPrior, SharePrior
@@ -70,28 +71,23 @@ def _parameters(config: NetworkQuestion, posterior: Any) -> Iterator[tuple[str, 
         yield f"effect of class {words(name)}", "points", _density(config.classes[name].effect), draws
 
 
-class _LogitNormal(rv_continuous):
-    """Logit-normal on (0, 1); the cumulative function is that of a normal logit."""
+@dataclass(frozen=True)
+class _LogitNormal:
+    """Logit-normal on (0, 1), with the two methods of a frozen SciPy distribution that the figure asks for."""
 
-    def _cdf(self, x: Any, mean: Any, sd: Any) -> Any:
-        return norm.cdf(logit(x), mean, sd)
+    mean: float
+    sd: float
 
-    def _pdf(self, x: Any, mean: Any, sd: Any) -> Any:
-        return norm.pdf(logit(x), mean, sd) / (x * (1 - x))
+    def pdf(self, x: Any) -> Any:
+        return norm.pdf(logit(x), self.mean, self.sd) / (x * (1 - x))
 
-    def _ppf(self, q: Any, mean: Any, sd: Any) -> Any:
-        return expit(norm.ppf(q, mean, sd))
-
-    def _argcheck(self, *args: Any) -> Any:
-        return args[1] > 0
-
-
-_logit_normal = _LogitNormal(a=0.0, b=1.0, shapes="mean, sd")
+    def ppf(self, q: float) -> Any:
+        return expit(norm.ppf(q, self.mean, self.sd))
 
 
 def _density(prior: NormalPrior | LogNormalPrior | SharePrior) -> Any:
     if isinstance(prior, NormalPrior):
         return norm(prior.mean, prior.sd)
     if isinstance(prior, SharePrior):
-        return _logit_normal(logit(prior.median), prior.logit_sd)
+        return _LogitNormal(logit(prior.median), prior.logit_sd)
     return lognorm(prior.log_sd, scale=prior.median)
