@@ -73,7 +73,7 @@ def _parameters(config: NetworkQuestion, posterior: Any) -> Iterator[tuple[str, 
 
 @dataclass(frozen=True)
 class _LogitNormal:
-    """Logit-normal on (0, 1), with the two methods of a frozen SciPy distribution that the figure asks for."""
+    """Logit-normal on (0, 1), with the methods of a frozen SciPy distribution used here."""
 
     mean: float
     sd: float
