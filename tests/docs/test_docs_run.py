@@ -90,3 +90,29 @@ def test_what_the_readme_links_to_is_there():
     for page in (ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_python_of_the_designs_page_runs(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "designs.md").read_text(), flags=re.S)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "designs.md", "exec"), {})
+    assert "by Dunnett's step-down test" in capsys.readouterr().out
+
+
+def test_the_commands_of_the_designs_page_exist():
+    """Each names a command, options that it has, and a file that is there."""
+    from typer.main import get_command
+
+    from sim.cli.app import command
+
+    known = get_command(command()).commands  # type: ignore[attr-defined]
+    shown = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "designs.md").read_text(), flags=re.S)
+    lines = [line.split() for block in shown for line in block.splitlines()]
+    assert len(lines) > 5
+    for _, name, *arguments in lines:
+        options = {option for parameter in known[name].params for option in parameter.opts}
+        assert {a for a in arguments if a.startswith("--")} <= options, (name, arguments)
+        for file in (a for a in arguments if a.endswith(".yaml")):
+            assert (ROOT / file).exists(), file
