@@ -29,6 +29,7 @@ def options(
 def command() -> typer.Typer:
     """Give the app its commands; each module is imported only when the command line starts."""
     from sim.cli import (
+        adaptive,
         analyse,
         boundaries,
         collect,
@@ -48,6 +49,7 @@ def command() -> typer.Typer:
     app.command()(studies.check)
     app.command()(size.size)
     app.command()(region.region)
+    app.command()(adaptive.adaptive)
     app.command()(replay.replay)
     app.command()(compare.compare)
     app.command()(run.report)

@@ -1,7 +1,7 @@
 """Multi-stage trials that select arms at a look and test them closed across the stages."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from sim.rules.combination import closed_combination, rejects
 from sim.rules.crossing import Floats
 from sim.rules.dunnett import intersection_p, loadings
 from sim.rules.selection import best, epsilon, promising
+from sim.sufficient.base import Engine, Outcomes
 
 Bools = NDArray[np.bool_]
 
@@ -35,7 +36,7 @@ class Selection(Part):
         return promising(effect, self.value, going) if self.how == "promising" else going
 
 
-class SelectionDesign(Part):
+class SelectionDesign(Engine):
     """Several arms against a control, of which some are selected at each look.
 
     Stage-wise Dunnett tests of all intersections are combined by the inverse normal method and closed (Bretz
@@ -43,6 +44,9 @@ class SelectionDesign(Part):
     are those of each arm by the end of each stage; ``bounds`` the efficacy bounds on z. The trial stops when
     every arm left has been rejected, or one of them with ``stop: any``, or none is left.
     """
+
+    kind: Literal["arm_selection"] = "arm_selection"
+    truth_means: ClassVar[str] = "effects against the control, in SDs, better above 0:"
 
     patients: Annotated[tuple[int, ...], Field(min_length=1)]
     bounds: Annotated[tuple[float, ...], Field(min_length=1)]
@@ -56,6 +60,33 @@ class SelectionDesign(Part):
         if len(self.bounds) != len(self.patients):
             raise wrong(f"bounds: needs {len(self.patients)} values, one a stage (given: {len(self.bounds)})")
         return self
+
+    def outcomes(self, truth: tuple[float, ...], seed: int, trials: int) -> Outcomes:
+        """Success of any arm, of each, and of one that does not help; patients and stages."""
+        effects = np.array(truth)
+        found = run(self, effects, seed, trials)
+        rejected = np.asarray(found.rejected.any(axis=0))
+        return {
+            "any_success": np.asarray(rejected.any(axis=0)),
+            "any_false_success": np.asarray(rejected[effects <= 0].any(axis=0)),
+            **{f"success_of_arm_{arm}": hits for arm, hits in enumerate(rejected, start=1)},
+            "patients": found.size,
+            "stages": found.made.sum(axis=0),
+        }
+
+    def words(self) -> str:
+        """Say the design in words."""
+        patients = ", ".join(str(n) for n in self.patients)
+        chosen = {
+            "best": "the best arm goes on",
+            "epsilon": f"arms within {self.selection.value:g} of the best go on",
+            "promising": f"arms above {self.selection.value:g} go on",
+            "all": "all arms go on",
+        }[self.selection.how]
+        return (
+            f"Arms with {patients} patients each by the end of each stage; {chosen}; closed testing with "
+            f"inverse normal combination, bounds {', '.join(f'{bound:g}' for bound in self.bounds)}"
+        )
 
 
 @dataclass(frozen=True)

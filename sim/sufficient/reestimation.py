@@ -1,16 +1,17 @@
 """Two-stage trials whose second stage is sized at the look, from the effect seen or assumed."""
 
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy.special import ndtr, ndtri, stdtr
 
-from sim.core.parts import Part, wrong
+from sim.core.parts import wrong
 from sim.core.streams import Streams
 from sim.rules.crossing import Floats
+from sim.sufficient.base import Engine, Outcomes
 
 BLOCK = 16_384
 """Trials in a block; always the same, whatever the number of trials or workers."""
@@ -18,7 +19,7 @@ BLOCK = 16_384
 Positive = Annotated[float, Field(gt=0)]
 
 
-class Reestimation(Part):
+class Reestimation(Engine):
     """A two-arm, two-stage trial of means with an inverse normal combination of t tests (or z, ``known_sd``).
 
     The second stage is as large as ``conditional_power`` asks for under the effect ``assumed`` (in the unit
@@ -28,6 +29,9 @@ class Reestimation(Part):
     weights stay those of the plan, so that the type I error holds. Sizes are patients of both arms together,
     equal, as fractions of a patient.
     """
+
+    kind: Literal["reestimation"] = "reestimation"
+    truth_means: ClassVar[str] = "difference between the arms, in the unit of the SD:"
 
     planned: tuple[Positive, Positive]
     least: Positive
@@ -48,6 +52,24 @@ class Reestimation(Part):
         if self.zone is not None and not 0 <= self.zone[0] < self.zone[1] <= 1:
             raise wrong(f"zone: must be two rising conditional powers (given: {self.zone})")
         return self
+
+    def values_needed(self) -> int:
+        """Return 1: the one difference."""
+        return 1
+
+    def outcomes(self, truth: tuple[float, ...], seed: int, trials: int) -> Outcomes:
+        """Success, success at the first look, and patients."""
+        found = run(self, truth[0], seed, trials)
+        return {"success": found.first | found.second, "early_success": found.first, "patients": found.size}
+
+    def words(self) -> str:
+        """Say the design in words."""
+        when = "" if self.zone is None else f" if that is {self.zone[0]:g} to {self.zone[1]:g}"
+        return (
+            f"Two arms, {self.planned[0]:g} patients in all, then {self.planned[1]:g} as planned or "
+            f"{self.least:g} to {self.most:g} for a conditional power of {self.conditional_power:g}{when}; "
+            f"inverse normal combination, bounds {self.bounds[0]:g} and {self.bounds[1]:g}"
+        )
 
     @property
     def weights(self) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from sim.core.parts import Part, wrong
 from sim.core.streams import Streams
 from sim.rules.best_arm import Posteriors
 from sim.rules.crossing import Floats
+from sim.sufficient.base import Engine, Outcomes
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -56,7 +57,7 @@ class Reallocation(Part):
         return np.asarray(shares / shares.sum(axis=0))
 
 
-class AdaptiveDesign(Part):
+class AdaptiveDesign(Engine):
     """A trial of several arms without a common control, analysed at many looks.
 
     At each look arms whose probability to be best is below ``inferiority`` are dropped, again and again
@@ -68,6 +69,9 @@ class AdaptiveDesign(Part):
     ``looks`` are patients with an outcome at each look, ``randomised`` all patients by then, more where
     outcomes lag behind.
     """
+
+    kind: Literal["response_adaptive"] = "response_adaptive"
+    truth_means: ClassVar[str] = "shares of responders by arm:"
 
     arms: Annotated[int, Field(ge=2, le=8)]
     looks: Annotated[tuple[int, ...], Field(min_length=1)]
@@ -95,6 +99,32 @@ class AdaptiveDesign(Part):
         if self.allocation is not None and self.allocation.at_least * self.arms > 1:
             raise wrong("allocation.at_least: the least shares of all arms sum to more than 1")
         return self
+
+    def values_needed(self) -> int:
+        """Return the number of arms."""
+        return self.arms
+
+    def outcomes(self, truth: tuple[float, ...], seed: int, trials: int) -> Outcomes:
+        """How trials end, which arm is found superior, patients and their responders."""
+        found = run(self, truth, seed, trials)
+        superior = found.stopped == SUPERIOR
+        return {
+            "superiority": superior,
+            "equivalence": found.stopped == EQUIVALENT,
+            **{f"superiority_of_arm_{k + 1}": superior & (found.selected == k) for k in range(self.arms)},
+            "patients": found.size,
+            "responders": found.responders,
+            "share_of_responders": found.responders / found.size,
+        }
+
+    def words(self) -> str:
+        """Say the design in words."""
+        shares = "equal shares" if self.allocation is None else "shares by the probability to be best"
+        looks = ", ".join(str(n) for n in self.looks)
+        return (
+            f"{self.arms} arms with {shares}, looks at {looks} outcomes; an arm is superior above a "
+            f"probability of {self.superiority:g} to be best, and dropped below {self.inferiority:g}"
+        )
 
     @property
     def enrolled(self) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 import sim
+from sim.adaptive import AdaptiveStudy
 from sim.cli.analyse import read_analysis
 from sim.core.loading import dump, load, read_yaml, validate
 from sim.core.parts import Family
@@ -67,6 +68,7 @@ def roots() -> Iterator[BaseModel]:
     yield from (read_analysis(file)[1] for file in sorted((CONFIGS / "analyses").glob("*.yaml")))
     synthesis = FAMILIES["Synthesis"]
     yield from (load(file, synthesis) for file in sorted((CONFIGS / "syntheses").glob("*.yaml")))
+    yield from (AdaptiveStudy.load(file) for file in sorted((CONFIGS / "adaptive").glob("*.yaml")))
     for family, trees in read_yaml(MEMBERS_FILE).items():
         yield from (validate(tree, FAMILIES[family], MEMBERS_FILE.name) for tree in trees)
 
@@ -150,6 +152,7 @@ def test_every_configuration_is_used_by_a_study_or_given_to_a_command_by_a_test(
         str(file.relative_to(CONFIGS))
         for file in sorted(CONFIGS.rglob("*.yaml"))
         if file.resolve() not in used
+        and file.parent != CONFIGS / "adaptive"  # each is run by tests/cli/test_adaptive.py
         and file.parent != CONFIGS / "analyses"  # each is run by tests/analyses/test_analyse_command.py
         and not (file.parent.name == "syntheses" and (file.name in tests or file.stem in tests))
     ]
