@@ -34,10 +34,11 @@ def main() -> int:
     if unknown := set(wanted) - {planned.case.name for planned in PLAN}:
         parser.error(f"no case {', '.join(sorted(unknown))}")
     fine = True
+    codes = {planned: digest(planned.case.modules) for planned in PLAN}  # before anything on disk can change
     try:
-        for planned in PLAN:
+        for planned, code in codes.items():
             if not wanted or planned.case.name in wanted:
-                fine &= calibrate(planned)
+                fine &= calibrate(planned, code)
     except KeyboardInterrupt:
         print("\nstopped; what is finished is kept, and the same command goes on from there", file=sys.stderr)
         return 130
@@ -45,9 +46,9 @@ def main() -> int:
     return 0 if fine else 1
 
 
-def calibrate(planned: Planned) -> bool:
+def calibrate(planned: Planned, code: str) -> bool:
     """Make the replications of one case, right and wrong, and store the verdict on them."""
-    case, code = planned.case, digest(planned.case.modules)
+    case = planned.case
     right = list(_replications(case, code, planned.replications, faulty=False))
     wrong = list(_replications(case, code, planned.of_fault, faulty=True))
     made = verdict.judge(case, right, wrong)

@@ -39,12 +39,13 @@ def code_of(where: str) -> str:
 
 def bare(text: str) -> str:
     """Words of Python code, without comments, docstrings (also those below a constant) and layout."""
+    bodies = (node.body for node in ast.walk(ast.parse(text)) if isinstance(node, WITH_DOCSTRING))
     told = {
         (statement.value.lineno, statement.value.col_offset)
-        for node in ast.walk(ast.parse(text))
-        for statement in getattr(node, "body", []) if isinstance(node, WITH_DOCSTRING)
+        for body in bodies
+        for statement in body
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    }  # fmt: skip
+    }
     layout = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
     words, depth, first = [], 0, True
     for token in tokenize.generate_tokens(io.StringIO(text).readline):

@@ -8,7 +8,7 @@ from tests.calibration.network import NetworkCase
 from tests.calibration.rates import COMPETING, SHARES
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Planned:
     """A case, its replications, and those in which its fault must be found."""
 

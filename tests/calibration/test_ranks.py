@@ -99,10 +99,12 @@ def test_comments_docstrings_and_layout_are_not_code():
     assert bare(one) == bare(two)
     assert bare(one) != bare(two.replace("x + 1", "x + 2"))
     assert bare("if a:\n    b\nc\n") != bare("if a:\n    b\n    c\n")
+    assert bare("a = lambda x: x + 1  # why\n") == bare("a = lambda x: x + 1\n")
     assert bare('f("text")\n') != bare('f("other")\n')
 
 
 def test_a_name_that_is_not_there_is_an_error():
     assert code_of("sim.endpoints:clipped_mean").startswith("0 def clipped_mean")
+    assert "Mean on the" not in code_of("sim.synthesis.observed")
     with pytest.raises(LookupError, match="no nothing"):
         code_of("sim.endpoints:nothing")
