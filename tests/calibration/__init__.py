@@ -1,1 +1,1 @@
-"""Simulation-based calibration of the syntheses: ``make calibrate`` runs it."""
+"""Simulation-based calibration of the syntheses: ``make calibrate`` runs it (docs/calibration.md)."""

@@ -23,8 +23,8 @@ def draw(cases: dict[str, Any]) -> None:
         axes.set_axis_off()
     for axes, (name, made) in zip(panels.flat, cases.items(), strict=False):
         _panel(axes, name, made)
-    figure.supxlabel("Share of the posterior below", fontsize=9)
-    figure.supylabel("Share of true values there, less what is expected", fontsize=9)
+    figure.supxlabel("Share of the posterior", fontsize=9)
+    figure.supylabel("Share of truths there, less expected", fontsize=9)
     save(figure, FILE)
 
 
