@@ -3,13 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= configs/studies/chronic_four_arms.yaml
 
-.PHONY: run test lint bench calibrate lock clean
+.PHONY: run test slow lint bench calibrate lock clean
 
 run: .venv/installed
 	$(BIN)/sim run $(STUDY)
 
 test: lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 -m "not slow"
+
+# fits and clusters that take minutes
+slow: .venv/installed
+	$(BIN)/pytest -m slow
 
 lint: .venv/installed
 	$(BIN)/ruff check .

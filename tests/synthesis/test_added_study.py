@@ -82,6 +82,7 @@ def test_the_digest_is_another(configs: Path, added: Path) -> None:
     assert small(configs, added).digest() != small(configs).digest() == small(configs).digest()
 
 
+@pytest.mark.slow
 def test_the_study_stands_in_the_tables(fitted: tuple[Path, Any, Told]) -> None:
     folder, _, _ = fitted
     trials = pd.read_csv(folder / "trials.csv").set_index("study")
@@ -106,6 +107,7 @@ def test_the_study_stands_in_the_tables(fitted: tuple[Path, Any, Told]) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_study_is_foretold_and_foretells(fitted: tuple[Path, Any, Told]) -> None:
     folder, report, told = fitted
     rows = pd.read_csv(folder / "backtest.csv")

@@ -165,6 +165,7 @@ def fitted() -> tuple[Network, Any]:
     return made, sample(build_model(config, made), config.sampling, seed=5, progress=False)
 
 
+@pytest.mark.slow
 def test_a_known_spread_is_found(fitted: tuple[Network, Any]) -> None:
     """Each within 5 posterior SDs, which are small enough to show the fault beside it."""
     made, posterior = fitted
@@ -181,6 +182,7 @@ def test_a_known_spread_is_found(fitted: tuple[Network, Any]) -> None:
         assert abs(mean - truth) < 5 * sd
 
 
+@pytest.mark.slow
 def test_draws_hold_the_spread_of_patients(fitted: tuple[Network, Any]) -> None:
     made, posterior = fitted
     draws = joint_draws(posterior, made, Labels("abc", ("direct",) * 3, seed=1))
