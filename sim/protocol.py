@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sim.allocation import Allocation, PermutedBlocks
 from sim.analyses.base import Analysis
@@ -61,17 +61,6 @@ class Timing(Part):
 
     fractions: tuple[float, ...] = Field(min_length=1)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _all_at_once(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            if value != "all_primary":
-                raise wrong(
-                    f"'{value}' is no time to look: allowed: all_primary, or a mapping with 'fractions'"
-                )
-            return {"fractions": (1.0,)}
-        return value
-
     @model_validator(mode="after")
     def _up_to_all(self) -> Self:
         steps = np.diff(self.fractions, prepend=0.0)
@@ -98,6 +87,17 @@ class Look(Part):
     when: Timing = Timing(fractions=(1.0,))
     analysis: Analysis
     rule: Rule
+
+    @field_validator("when", mode="before", json_schema_input_type=Literal["all_primary"] | Timing)
+    @classmethod
+    def _all_at_once(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if value != "all_primary":
+                raise wrong(
+                    f"'{value}' is no time to look: allowed: all_primary, or a mapping with 'fractions'"
+                )
+            return {"fractions": (1.0,)}
+        return value
 
 
 class Protocol(Part):

@@ -16,7 +16,7 @@ VALUES = [
         "protocols.small: unknown key 'colour'",
         "allowed: allocation, arms, blinding, eligibility",
     ),
-    ("seeds=3", "unknown key 'seeds': did you mean 'seed'?", "allowed: name, protocols, replicates"),
+    ("seeds=3", "unknown key 'seeds': did you mean 'seed'?", "allowed: name, protocols, region, replicates"),
     (
         "protocols.small.arms.1.treatment=drog",
         "protocols.small.arms[1].treatment: unknown treatment 'drog'",
