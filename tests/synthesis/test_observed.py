@@ -183,11 +183,12 @@ class Fitted:
             "course.half_weeks": self.half,
         }
         for treatment, effect in EFFECTS.items():
-            place = f"treatments.{treatment}.effect"
+            place = f"treatments.{treatment}"
             told |= {
-                f"{place}.plateau": effect,
-                f"{place}.half_weeks": 3,
-                f"{place}.persistence_half_weeks": 50,
+                f"{place}.weeks": self.week,
+                f"{place}.effect.plateau": effect,
+                f"{place}.effect.half_weeks": 3,
+                f"{place}.effect.persistence_half_weeks": 50,
             }
         return [f"{key}={{assume: {value}, because: test}}" for key, value in told.items()]
 
