@@ -243,21 +243,26 @@ class Endpoint(Family):
         raise NotImplementedError
 
 
-class Score(Endpoint):
+class Continuous(Endpoint):
+    """The score itself on an instrument."""
+
+    outcome: ClassVar[Outcome] = "continuous"
+
+    def value(self, baseline: Floats, score: Floats) -> Floats:
+        """Return the score."""
+        return score
+
+
+class Score(Continuous):
     """The pain score itself, of one rating or of the mean of a week's daily ratings.
 
     A seven-day mean has a smaller error and a finer step (measures: NRS, NRS_7d_mean).
     """
 
-    outcome: ClassVar[Outcome] = "continuous"
     kind: Literal["score"] = "score"
     days: Literal[1, 7] = 1
     scale: Scale = Scale()
     better: Literal["lower", "higher"] = "lower"
-
-    def value(self, baseline: Floats, score: Floats) -> Floats:
-        """Return the score."""
-        return score
 
     def words(self) -> str:
         """Say the endpoint in words."""
@@ -265,13 +270,12 @@ class Score(Endpoint):
         return f"pain intensity {self.scale.low:g}–{self.scale.high:g} ({how})"
 
 
-class MeasureScore(Endpoint):
+class MeasureScore(Continuous):
     """The score on another instrument, by its row of ``sim/measures.csv``: range, step and direction.
 
     What nature does to it is said by the scenario (``other_outcomes``).
     """
 
-    outcome: ClassVar[Outcome] = "continuous"
     kind: Literal["measure"] = "measure"
     measure: str
     better: Literal["lower", "higher"] = "lower"
@@ -293,10 +297,6 @@ class MeasureScore(Endpoint):
         """Range and step of the measure."""
         row = measure(self.measure)
         return Scale(low=row.low, high=row.high, step=row.step)
-
-    def value(self, baseline: Floats, score: Floats) -> Floats:
-        """Return the score."""
-        return score
 
     def words(self) -> str:
         """Say the endpoint in words."""

@@ -1,9 +1,10 @@
 """What a network meta-analysis asks: stage, classes, priors, and which evidence answers."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -74,20 +75,36 @@ class Lump(Part):
     because: Reason
 
 
-class TreatmentClass(Part):
+class Members(Part):
     """Treatments that borrow from each other."""
 
     treatments: Annotated[tuple[str, ...], Field(min_length=1)]
-    effect: NormalPrior
-    effect_half_weeks: LogNormalPrior
-    persistence_half_weeks: LogNormalPrior
 
     @model_validator(mode="after")
-    def _known(self) -> "TreatmentClass":
+    def _known(self) -> Self:
         unknown = [t for t in self.treatments if t not in TREATMENTS]
         if unknown:
             raise wrong(f"unknown treatment {', '.join(unknown)}; allowed: {', '.join(TREATMENTS)}")
         return self
+
+
+class TreatmentClass(Members):
+    """Treatments that borrow from each other, with the priors of their class."""
+
+    effect: NormalPrior
+    effect_half_weeks: LogNormalPrior
+    persistence_half_weeks: LogNormalPrior
+
+
+def one_class_each(classes: Mapping[str, Members], reference: str) -> list[str]:
+    """Return every treatment of the classes, or refuse one that is in two, and a reference in none."""
+    every = [t for c in classes.values() for t in c.treatments]
+    twice = sorted({t for t in every if every.count(t) > 1})
+    if twice:
+        raise wrong(f"classes: in two classes: {', '.join(twice)}")
+    if reference not in every:
+        raise wrong(f"reference '{reference}' is in no class")
+    return every
 
 
 class Priors(Part):
@@ -179,12 +196,7 @@ class NetworkQuestion(Synthesis):
 
     @model_validator(mode="after")
     def _one_class_each(self) -> "NetworkQuestion":
-        every = [t for c in self.classes.values() for t in c.treatments]
-        twice = sorted({t for t in every if every.count(t) > 1})
-        if twice:
-            raise wrong(f"classes: in two classes: {', '.join(twice)}")
-        if self.reference not in every:
-            raise wrong(f"reference '{self.reference}' is in no class")
+        every = one_class_each(self.classes, self.reference)
         lumped = [t for lump in self.lump for t in lump.treatments]
         if both := sorted(set(lumped) & {*every, self.reference}):
             raise wrong(f"lump: also in a class, where only the node stays: {', '.join(both)}")

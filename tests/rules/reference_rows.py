@@ -2,10 +2,12 @@
 
 import csv
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 FILE = Path(__file__).parents[2] / ".." / "shared" / "oracles" / "reference_values.csv"
@@ -46,3 +48,17 @@ def parameters(rows: list[Row]) -> list[Any]:
     if not FILE.exists():
         return [pytest.param(None, marks=ABSENT)]
     return [pytest.param(row, id=f"{row.case}-{row.quantity}") for row in rows]
+
+
+def answer(
+    calls: Mapping[str, Callable[[dict[str, Any]], Mapping[str, Any]]], inputs: str
+) -> dict[str, float]:
+    """Our numbers for one call by the names of the rows; those of a list are numbered from 1."""
+    given = json.loads(inputs)
+    flat: dict[str, float] = {}
+    for name, value in calls[given["call"]](given).items():
+        if np.ndim(value) == 0:
+            flat[name] = float(value)
+        else:
+            flat |= {f"{name}[{place}]": float(number) for place, number in enumerate(value, start=1)}
+    return flat

@@ -1,6 +1,5 @@
 """Sample sizes and powers of rpact, R's stats, pwr, longpower, Exact, TrialSize and gsDesign."""
 
-import json
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from foreign_designs import rpact_design
-from reference_rows import ABSENT, FILE, Row, parameters, read
+from reference_rows import ABSENT, FILE, Row, answer, parameters, read
 from scipy.special import stdtrit
 
 from sim.rules.boundaries import solve
@@ -193,14 +192,7 @@ CALLS: dict[str, Callable[[dict[str, Any]], Quantities]] = {
 
 @lru_cache
 def quantities(inputs: str) -> dict[str, float]:
-    given = json.loads(inputs)
-    flat: dict[str, float] = {}
-    for name, value in CALLS[given["call"]](given).items():
-        if np.ndim(value) == 0:
-            flat[name] = float(value)
-        else:
-            flat |= {f"{name}[{look}]": float(number) for look, number in enumerate(value, start=1)}
-    return flat
+    return answer(CALLS, inputs)
 
 
 @pytest.mark.parametrize("row", parameters(ROWS))

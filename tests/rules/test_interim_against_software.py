@@ -1,6 +1,5 @@
 """Conditional and predictive power, and what a trial with looks may claim: rpact, gsDesign, closed forms."""
 
-import json
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 from foreign_designs import gsdesign_design, rpact_design
 from plain_twin import crosses
-from reference_rows import ABSENT, FILE, Row, parameters, read
+from reference_rows import ABSENT, FILE, Row, answer, parameters, read
 
 from sim.rules.boundaries import Boundaries, Design, efficacy_alone, solve
 from sim.rules.interim import Interim, conditional_power, predictive_power
@@ -136,14 +135,7 @@ CALLS: dict[str, Callable[[dict[str, Any]], Quantities]] = {
 
 @lru_cache
 def quantities(inputs: str) -> dict[str, float]:
-    given = json.loads(inputs)
-    flat: dict[str, float] = {}
-    for name, value in CALLS[given["call"]](given).items():
-        if np.ndim(value) == 0:
-            flat[name] = float(value)
-        else:
-            flat |= {f"{name}[{look}]": float(number) for look, number in enumerate(value, start=1)}
-    return flat
+    return answer(CALLS, inputs)
 
 
 EXACT = [row for row in ROWS if row.case not in NOT_COMPUTED and not row.case.startswith("sim_")]

@@ -16,7 +16,7 @@ from sim.study import Study
 from sim.trial import TrialRecord, simulate
 from sim.true_values import true_values
 from tests.montecarlo import assert_mc
-from tests.unit.test_persons import assume
+from tests.unit.test_persons import assume, four_therapists
 
 DROPOUT = {"mechanism": "mcar", "weekly_hazard": assume(0.03)}
 
@@ -91,11 +91,7 @@ def test_the_order_of_the_looks_does_not_change_nature(two_arm):
 
 @pytest.fixture(scope="module")
 def clustered(two_arm) -> tuple[Protocol, Scenario]:
-    tree = dump(two_arm.protocols["small"])
-    tree["arms"][1]["therapists"] = 4
-    scenario = dump(two_arm.scenarios["null"])
-    scenario["treatments"]["drug"]["therapist_icc"] = assume(0.1)
-    return validate({**tree, "n": 200, "sizes": []}, Protocol, "t"), validate(scenario, Scenario, "t")
+    return four_therapists(two_arm, "null")
 
 
 def test_therapists_differ_under_the_null_hypothesis_too(clustered):

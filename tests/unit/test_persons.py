@@ -11,6 +11,7 @@ from sim.core.streams import BLOCK_SIZE, Streams
 from sim.lives import create, experience, see_therapists
 from sim.protocol import Protocol
 from sim.scenario import Scenario
+from sim.study import Study
 from sim.trajectories import ArmEffect, MeanCourse, Trajectories, effects_of
 from sim.treatments import Treatment
 from tests.montecarlo import assert_mc, assert_mean, assert_share
@@ -128,13 +129,17 @@ def test_personal_effects_move_ratings_as_a_plain_loop_does():
         assert found[i, r] == pytest.approx(plain, abs=1e-12)
 
 
-@pytest.fixture(scope="module")
-def clustered(two_arm) -> tuple[Protocol, Scenario]:
-    tree = dump(two_arm.protocols["small"])
+def four_therapists(study: Study, scenario: str) -> tuple[Protocol, Scenario]:
+    """A trial of 200 whose active arm has four therapists with a tenth of the variance between them."""
+    tree, nature = dump(study.protocols["small"]), dump(study.scenarios[scenario])
     tree["arms"][1]["therapists"] = 4
-    nature = dump(two_arm.scenarios["expected"])
     nature["treatments"]["drug"]["therapist_icc"] = assume(0.1)
     return validate({**tree, "n": 200, "sizes": []}, Protocol, "t"), validate(nature, Scenario, "t")
+
+
+@pytest.fixture(scope="module")
+def clustered(two_arm) -> tuple[Protocol, Scenario]:
+    return four_therapists(two_arm, "expected")
 
 
 def test_therapists_take_patients_in_turn_and_make_the_stated_correlation(clustered):

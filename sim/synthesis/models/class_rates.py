@@ -10,12 +10,11 @@ from pydantic import Field, model_validator
 from sim.core.loading import digest as digest_of
 from sim.core.parts import Part, wrong
 from sim.evidence import Evidence, load_evidence
-from sim.evidence.vocabulary import TREATMENTS
 from sim.synthesis.base import Synthesis
 from sim.synthesis.counts import CountChoices, Counted, count
 from sim.synthesis.hazards import Shape
 from sim.synthesis.priors import LogNormalPrior, NormalPrior, Positive, Reason
-from sim.synthesis.question import Admission, EvidenceUse, Omission, Sampling
+from sim.synthesis.question import Admission, EvidenceUse, Members, Omission, Sampling, one_class_each
 
 MODEL_VERSION = 1
 """Part of the digest: raise it when the model, not the configuration, changes the numbers."""
@@ -62,19 +61,6 @@ class Rate(Part):
         return self
 
 
-class RateClass(Part):
-    """Treatments that borrow from each other."""
-
-    treatments: Annotated[tuple[str, ...], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _known(self) -> "RateClass":
-        unknown = [t for t in self.treatments if t not in TREATMENTS]
-        if unknown:
-            raise wrong(f"unknown treatment {', '.join(unknown)}; allowed: {', '.join(TREATMENTS)}")
-        return self
-
-
 class Spreads(Part):
     """Priors of the effect of a class and of how far log hazards (or logits) spread."""
 
@@ -107,7 +93,7 @@ class ClassRates(Synthesis):
     )
     rates: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Rate] = Field(min_length=1)
     turn: Turn | None = None
-    classes: dict[str, RateClass]
+    classes: dict[str, Members]
     priors: Spreads
     weeks: Positive = Field(
         12.0, description="weeks for which the tables and figures give shares of patients"
@@ -116,12 +102,7 @@ class ClassRates(Synthesis):
 
     @model_validator(mode="after")
     def _holds_together(self) -> "ClassRates":
-        every = [t for c in self.classes.values() for t in c.treatments]
-        twice = sorted({t for t in every if every.count(t) > 1})
-        if twice:
-            raise wrong(f"classes: in two classes: {', '.join(twice)}")
-        if self.reference not in every:
-            raise wrong(f"reference '{self.reference}' is in no class")
+        one_class_each(self.classes, self.reference)
         remainders = [r.part_of for r in self.rates.values() if r.outcome is None]
         if len(set(remainders)) < len(remainders):
             raise wrong("rates: only one of a total's parts can be what remains of it")
