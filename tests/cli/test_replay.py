@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from sim import Plan, Study, run
-from sim.cli.replay import rebuild
 from sim.core.loading import dump, validate
+from sim.replay import rebuild
 from tests.cli.calling import call
 
 REPLICATE = 140
