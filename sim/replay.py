@@ -21,6 +21,9 @@ from sim.true_values import true_values
 Floats = NDArray[np.float64]
 Row = dict[str, Any]
 
+GO_ON = "go on"
+"""Decision of a look that ends nothing."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -46,6 +49,33 @@ class Trial:
     column: int
     enrolled: Floats
     covariates: Mapping[str, Floats]
+
+    def course(self) -> list[Row]:
+        """Say what every look of the first analysis saw, a row a compared arm and look, to the arm's end.
+
+        ``patients`` have passed the primary visit at that look; ``decision`` is what the rule then did.
+        """
+        finding, c = self.record.findings[0], self.column
+        estimand = self.protocol.estimands[finding.estimand]
+        better = self.protocol.endpoints[estimand.endpoint].better
+        estimate = finding.estimate
+        cuts, looks = self.protocol.looks_of(self.record.sizes)
+        columns = {"analysed": estimate.n, "estimate": estimate.estimate, "se": estimate.se}
+        columns |= {"low": estimate.low, "high": estimate.high, "p": estimate.one_sided_p(better)}
+        rows = []
+        for a, arm in enumerate(finding.arms):
+            end = int(finding.verdict.look[a, -1, c])
+            for look, cut in enumerate(looks.place[-1][: end + 1]):
+                row: Row = {"arm": arm, "look": look + 1, "patients": cuts[cut]}
+                row |= {name: _plain(values[a, cut, c]) for name, values in columns.items()}
+                rows.append(row | {"decision": self._decision(a) if look == end else GO_ON})
+        return rows
+
+    def _decision(self, arm: int) -> str:
+        verdict = self.record.findings[0].verdict
+        if verdict.success[arm, -1, self.column]:
+            return "success"
+        return "futile" if verdict.futile[arm, -1, self.column] else "no success"
 
     def patients(self) -> list[Row]:
         """Describe each patient in the order of enrolment; what did not happen or was not seen is None."""

@@ -26,6 +26,27 @@ def trial(two_arm):
     return rebuild(two_arm, ("small", "drawn"), REPLICATE, Plan(workers=1))
 
 
+def test_the_course_ends_where_the_records_say(two_arm_file):
+    rule = "{kind: group_sequential, spending: {kind: ld_pocock}, futility: {kind: hsd, gamma: 2}}"
+    look = f"{{when: {{fractions: [0.5, 1]}}, analysis: {{kind: ancova, estimand: primary}}, rule: {rule}}}"
+    changes = (f"protocols.small.looks=[{look}]", "protocols.small.sizes=[]")
+    study = Study.load(two_arm_file, changes)
+    ends = {"go on": 0, "success": 0, "futile": 0, "no success": 0}
+    for replicate in range(0, 120, 5):
+        again = rebuild(study, ("small", "drawn"), replicate, Plan(workers=1))
+        course = again.course()
+        row = next(row for row in again.looks if row["n"] == again.protocol.n)
+        last = course[-1]
+        kept = ("look", "analysed", "estimate", "se", "low", "high", "p")
+        assert [last[name] for name in kept] == [row[name] for name in kept]
+        assert (last["decision"] == "success") == row["success"]
+        assert (last["decision"] == "futile") == row["futile"]
+        assert [step["look"] for step in course] == list(range(1, row["look"] + 1))
+        for step in course:
+            ends[step["decision"]] += 1
+    assert min(ends.values()) > 0
+
+
 def command(two_arm_file, *more: str) -> list[str]:
     names = ["--protocol", "small", "--scenario", "drawn", "--replicate", str(REPLICATE)]
     return ["replay", str(two_arm_file), *names, *more]
