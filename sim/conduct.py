@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.core.streams import Streams
-from sim.lives import Life, World
-from sim.operations.base import Conduct, Course, Intake
+from sim.lives import Life, World, experience, lose
+from sim.operations.base import Conduct, Course, Intake, Stays
 from sim.operations.costs import Usage
 from sim.protocol import Protocol
 from sim.scenario import Scenario, Truth
@@ -17,17 +17,30 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
 
 
-def operate(protocol: Protocol, scenario: Scenario, truth: Truth, arm: Ints, streams: Streams) -> Conduct:
+def operate(protocol: Protocol, scenario: Scenario, world: World, arm: Ints, streams: Streams) -> Conduct:
     """Let the protocol's operations enrol and treat the patients of these arms."""
-    intake = Intake(
+    return protocol.operations.conduct(intake_of(protocol, scenario, world, arm, streams), streams)
+
+
+def intake_of(protocol: Protocol, scenario: Scenario, world: World, arm: Ints, streams: Streams) -> Intake:
+    """Tell operations what they have to know of these patients."""
+    truth = world.truth
+    return Intake(
         arm=arm,
         names=tuple(chosen.name for chosen in protocol.arms),
         courses=tuple(_course(levels) for levels in truth.arms),
         site_rate=truth.site_rate,
         eligible=_eligible(protocol, scenario, truth, streams),
         conditions=truth.conditions,
+        stays=_stays(protocol, world, arm, streams) if protocol.operations.treats else None,
     )
-    return protocol.operations.conduct(intake, streams)
+
+
+def _stays(protocol: Protocol, world: World, arm: Ints, streams: Streams) -> Stays:
+    """How long patients would stay if nobody waited: drawn once, not again with the waits that follow."""
+    life = lose(experience(protocol, world, arm, streams), world, protocol.weeks, streams)
+    events, start = life.events, world.hazards.start(arm)
+    return Stays(events.stop - start, np.where(events.leave < events.stop, events.leave, np.inf))
 
 
 def _course(levels: TreatmentLevels) -> Course:

@@ -129,7 +129,7 @@ def simulate(
     truth = scenario.realise(protocol, draws)
     world = create(protocol, scenario, truth, sizes[-1], draws.streams)
     arm = protocol.allocation.assign(sizes[-1], protocol.ratio, draws.streams)
-    conduct = operate(protocol, scenario, truth, arm, draws.streams)
+    conduct = operate(protocol, scenario, world, arm, draws.streams)
     world = after_waiting(world, conduct)
     life = lose(experience(protocol, world, arm, draws.streams), world, protocol.weeks, draws.streams)
     cuts, looks = protocol.looks_of(sizes)

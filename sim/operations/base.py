@@ -33,6 +33,22 @@ class Course:
 
 
 @dataclass(frozen=True)
+class Stays:
+    """How long patients would stay if nobody waited, (patient, replicate), ``inf`` is never.
+
+    Attributes
+    ----------
+    treated
+        Weeks from the start of treatment until the patient stops it.
+    leave
+        Weeks from randomisation until the patient leaves the study for another reason than stopping.
+    """
+
+    treated: Floats
+    leave: Floats
+
+
+@dataclass(frozen=True)
 class Intake:
     """What operations are told about the trial and about nature.
 
@@ -50,6 +66,8 @@ class Intake:
         Share of those who present whom the entry rules admit, (replicate,).
     conditions
         The levels of what we do not control.
+    stays
+        How long patients would stay; None: nobody asked, or all stay.
     """
 
     arm: Ints
@@ -58,6 +76,26 @@ class Intake:
     site_rate: Floats
     eligible: Floats
     conditions: ConditionLevels
+    stays: Stays | None = None
+
+
+@dataclass(frozen=True)
+class Kits:
+    """What the sites' supply with the drug came to.
+
+    Attributes
+    ----------
+    used
+        Kits that each patient got, (patient, replicate).
+    gap
+        Weeks that each patient waited for later kits, (patient, replicate).
+    shipped
+        Kits sent to all sites, (replicate,).
+    """
+
+    used: Floats
+    gap: Floats
+    shipped: Floats
 
 
 @dataclass(frozen=True)
@@ -74,8 +112,12 @@ class Conduct:
         From randomisation to the patient's giving up the wait for it; None: nobody does.
     screened
         People screened up to each patient's randomisation, that patient included; None: not counted.
-    opened
-        Opening of each site, (site, replicate); None: all at 0.
+    opened, closed
+        Opening and closing of each site, (site, replicate); None: all at 0, and none closes.
+    site
+        Of each patient, (patient, replicate); None: not told.
+    kits
+        Of the drug; None: the drug is always there.
     """
 
     enrolled: Floats
@@ -83,6 +125,9 @@ class Conduct:
     gave_up: Floats | None = None
     screened: Floats | None = None
     opened: Floats | None = None
+    closed: Floats | None = None
+    site: Ints | None = None
+    kits: Kits | None = None
 
 
 class Operations(Family):
@@ -98,6 +143,11 @@ class Operations(Family):
     def latest(self) -> float:
         """Week after which the trial is stopped, finished or not."""
         return float(np.inf)
+
+    @property
+    def treats(self) -> bool:
+        """Whether patients may wait for treatment, so that it is asked how long they would stay."""
+        return False
 
     def check(self, arms: Sequence[str], primary_week: float) -> None:
         """Refuse what the protocol's arms and its primary visit make impossible."""

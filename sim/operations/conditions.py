@@ -35,6 +35,11 @@ class Conditions(Part):
         None, description="mean weeks, exponential, that a patient waits for treatment; none: for ever"
     )
 
+    delivery: Positive | None = Field(None, description="weeks from an order of kits to its arrival; none: 0")
+    shelf_life: AboveZero | None = Field(
+        None, description="weeks from a kit's arrival until it expires; none: never"
+    )
+
     def levels(self, read: Read) -> "ConditionLevels":
         """Give every claim its value in each replicate."""
         values = {
@@ -56,3 +61,5 @@ class ConditionLevels:
     consent: Floats | None = None
     screening: Floats | None = None
     patience: Floats | None = None
+    delivery: Floats | None = None
+    shelf_life: Floats | None = None

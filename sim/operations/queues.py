@@ -1,6 +1,10 @@
-"""Waiting for a therapist, as events of SimPy: everything is drawn before, nothing is drawn here."""
+"""Waiting for a therapist, as events of SimPy: everything is drawn before, nothing is drawn here.
 
-from collections.abc import Iterator
+A desk is one clinic of one trial while it runs. Its clock can be stopped at any week, more patients sent,
+and run on: the same as if all had been known from the start.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,89 +28,133 @@ class Line:
         Sessions a week of each; in groups, of the whole group.
     patience
         How long each waits before giving up.
+    gone
+        When each leaves the study, and so the line or the treatment; None: nobody does.
     """
 
-    ready: list[float]
-    weeks: list[float]
-    need: list[float]
-    patience: list[float]
+    ready: Sequence[float]
+    weeks: Sequence[float]
+    need: Sequence[float]
+    patience: Sequence[float]
+    gone: Sequence[float] | None = None
+
+    def latest(self, patient: int) -> float:
+        """Last week in which a patient would begin."""
+        tired = self.ready[patient] + self.patience[patient]
+        return tired if self.gone is None else min(tired, self.gone[patient])
+
+    def stay(self, patient: int, begins: float) -> float:
+        """Weeks that a patient who begins then is treated."""
+        weeks = self.weeks[patient]
+        return weeks if self.gone is None else min(weeks, self.gone[patient] - begins)
 
 
-def serve(line: Line, capacity: float) -> list[float]:
-    """Treat one after another, first come first served, while the sessions of a week suffice.
+class Desk:
+    """Treats one after another, first come first served, while the sessions of a week suffice.
 
-    Returns
-    -------
-    list
-        When each begins; ``inf`` for those who gave up.
+    Attributes
+    ----------
+    begin
+        When each patient begins, in the order of coming; ``inf``: not up to now.
     """
-    from simpy import Container, Environment  # here: reading a study must not load it
 
-    clock = Environment()
-    free = Container(clock, init=capacity * (1 + SLACK))
-    begin = [np.inf] * len(line.ready)
+    def __init__(self, capacity: float):
+        from simpy import Container, Environment  # here: reading a study must not load it
 
-    def treat(patient: int) -> Iterator[Any]:
+        self._clock = Environment()
+        self._capacity = capacity
+        self._free = Container(self._clock, init=capacity * (1 + SLACK))
+        self.begin: list[float] = []
+
+    def send(self, line: Line) -> None:
+        """Let more patients come, each when ready."""
+        first = len(self.begin)
+        self.begin += [np.inf] * len(line.ready)
+        self._clock.process(self._come(line, first))
+
+    def run(self, until: float = np.inf) -> None:
+        """Let the weeks pass."""
+        if until == np.inf:
+            self._clock.run()
+        elif until > self._clock.now:
+            self._clock.run(until)
+
+    def _come(self, line: Line, first: int) -> Iterator[Any]:
+        for patient, ready in enumerate(line.ready):
+            yield self._clock.timeout(max(ready - self._clock.now, 0.0))
+            if line.latest(patient) > ready:
+                self._clock.process(self._treat(line, patient, first))
+
+    def _treat(self, line: Line, patient: int, first: int) -> Iterator[Any]:
+        clock, free, begins = self._clock, self._free, line.ready[patient]
         place = free.get(line.need[patient])
-        begins = line.ready[patient]
         if not place.triggered:
-            if line.patience[patient] < np.inf:
-                yield place | clock.timeout(line.patience[patient])
+            latest = line.latest(patient)
+            if latest < np.inf:
+                yield place | clock.timeout(latest - begins)
             else:
                 yield place
             if not place.triggered:
                 place.cancel()
-                free.put(capacity * SLACK**2)  # nothing, but lets the next one look whether it fits
+                free.put(self._capacity * SLACK**2)  # nothing, but lets the next one look whether it fits
                 return
             begins = clock.now
-        begin[patient] = begins
-        yield clock.timeout(line.weeks[patient])
+        self.begin[first + patient] = begins
+        yield clock.timeout(line.stay(patient, begins))
         free.put(line.need[patient])
 
-    def come() -> Iterator[Any]:
-        for patient, ready in enumerate(line.ready):
-            yield clock.timeout(max(ready - clock.now, 0.0))
-            clock.process(treat(patient))
 
-    clock.process(come())
-    clock.run()
-    return begin
+class GroupDesk(Desk):
+    """Treats in groups of up to ``size`` that start every so many weeks, with whoever waits then."""
+
+    def __init__(self, capacity: float, size: int, every: float):
+        super().__init__(capacity)
+        self._size, self._every, self._date = size, every, 0
+        self._coming: list[tuple[Line, int, int]] = []
+        self._waves: Any = None
+
+    def send(self, line: Line) -> None:
+        """Let more patients come, each when ready."""
+        first = len(self.begin)
+        self.begin += [np.inf] * len(line.ready)
+        self._coming += [(line, patient, first) for patient in range(len(line.ready))]
+        if self._waves is None or not self._waves.is_alive:
+            self._date = max(self._date, int(self._clock.now // self._every))
+            self._waves = self._clock.process(self._start_waves())
+
+    def _start_waves(self) -> Iterator[Any]:
+        clock, free = self._clock, self._free
+        while self._coming:
+            self._date += 1
+            yield clock.timeout(self._date * self._every - clock.now)
+            here = [(line, p, f) for line, p, f in self._coming if line.ready[p] <= clock.now]
+            later = self._coming[len(here) :]
+            here = [(line, p, f) for line, p, f in here if line.latest(p) >= clock.now]
+            while here and free.level >= here[0][0].need[here[0][1]]:
+                group, here = here[: self._size], here[self._size :]
+                line, patient, _ = group[0]
+                free.get(line.need[patient])
+                for _, p, first in group:
+                    self.begin[first + p] = clock.now
+                clock.process(self._teach(line.need[patient], line.weeks[patient]))
+            self._coming = here + later
+
+    def _teach(self, need: float, weeks: float) -> Iterator[Any]:
+        yield self._clock.timeout(weeks)
+        self._free.put(need)
+
+
+def serve(line: Line, capacity: float) -> list[float]:
+    """Say when each patient of a whole line begins; ``inf`` for those who gave up."""
+    desk = Desk(capacity)
+    desk.send(line)
+    desk.run()
+    return desk.begin
 
 
 def serve_groups(line: Line, capacity: float, size: int, every: float) -> list[float]:
-    """Treat in groups of up to ``size`` that start every so many weeks, with whoever waits then.
-
-    Returns
-    -------
-    list
-        When each begins; ``inf`` for those who gave up.
-    """
-    from simpy import Container, Environment  # here: reading a study must not load it
-
-    clock = Environment()
-    free = Container(clock, init=capacity * (1 + SLACK))
-    begin = [np.inf] * len(line.ready)
-
-    def teach(need: float, weeks: float) -> Iterator[Any]:
-        yield clock.timeout(weeks)
-        free.put(need)
-
-    def start_waves() -> Iterator[Any]:
-        waiting: list[int] = []
-        come = 0
-        while waiting or come < len(line.ready):
-            yield clock.timeout(every)
-            while come < len(line.ready) and line.ready[come] <= clock.now:
-                waiting.append(come)
-                come += 1
-            waiting = [p for p in waiting if line.ready[p] + line.patience[p] >= clock.now]
-            while waiting and free.level >= line.need[waiting[0]]:
-                group, waiting = waiting[:size], waiting[size:]
-                free.get(line.need[group[0]])
-                for patient in group:
-                    begin[patient] = clock.now
-                clock.process(teach(line.need[group[0]], line.weeks[group[0]]))
-
-    clock.process(start_waves())
-    clock.run()
-    return begin
+    """Say when each patient of a whole line begins in a group; ``inf`` for those who gave up."""
+    desk = GroupDesk(capacity, size, every)
+    desk.send(line)
+    desk.run()
+    return desk.begin

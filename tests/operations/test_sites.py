@@ -137,3 +137,73 @@ def test_nobody_is_randomised_after_the_latest_week():
 def test_impossible_operations_are_refused(keys, message):
     with pytest.raises(InputError, match=message):
         sites(**keys)
+
+
+def test_nobody_is_randomised_in_a_pause_and_the_others_come_as_much_later():
+    pauses = [{"at": 10, "weeks": 4}, {"at": 20, "weeks": 6.5}]
+    without, with_ = (
+        sites(sites=3, open_every=6, pauses=chosen).conduct(intake(60), Streams(1, 0)).enrolled
+        for chosen in ([], pauses)
+    )
+    inside = ((with_ > 10) & (with_ < 14)) | ((with_ > 20) & (with_ < 26.5))
+    assert not inside.any()
+    assert (with_ > 27).any()
+    before = with_ < 10
+    assert np.array_equal(with_[before], without[before])
+    one = sites(sites=1, pauses=pauses).conduct(intake(60), Streams(1, 0)).enrolled
+    plain = sites(sites=1).conduct(intake(60), Streams(1, 0)).enrolled
+    later = np.where(plain < 10, 0.0, np.where(plain < 16, 4.0, 10.5))
+    assert np.allclose(one, plain + later)
+
+
+def test_pauses_that_overlap_are_refused():
+    with pytest.raises(InputError, match="must be in order"):
+        sites(pauses=[{"at": 10, "weeks": 4}, {"at": 12, "weeks": 1}])
+
+
+def test_patients_are_shared_by_the_sites_that_are_open():
+    found = over_blocks(sites(sites=3, open_every=10), intake(60), 10)
+    week, site = (np.concatenate([getattr(c, name) for c in found], axis=1) for name in ("enrolled", "site"))
+    assert (site[week < 10] == 0).all()
+    two = (week >= 10) & (week < 20)
+    assert set(site[two]) == {0, 1}
+    assert_share(site[two] == 1, 1 / 2, detects=0.08)
+    assert_share(site[week >= 20] == 2, 1 / 3, detects=0.08)
+
+
+def test_a_busy_site_has_more_patients():
+    """The site of a patient has the rate of a size-biased draw: with shape a that is (a + 1) / a for many."""
+    shape = 1.2
+    found = over_blocks(sites(sites=200), intake(between_sites=shape), 20)
+    own = []
+    for block, conduct in enumerate(found):
+        rate = Streams(3, block)("rate of a site").standard_gamma(shape, (200, BLOCK_SIZE)) / shape
+        own.append(np.take_along_axis(rate, conduct.site, axis=0).mean(axis=0))
+    assert_mean(np.concatenate(own), (shape + 1) / shape * 200 / (200 + 1 / shape), detects=0.2)
+
+
+def test_sites_without_a_patient_are_closed():
+    """A site is closed at week 8 with the probability that it has nobody by then, exp(-8 rate)."""
+    idle = 8.0
+    found = over_blocks(sites(sites=5, close_idle=idle), intake(80), 10)
+    closed = np.concatenate([c.closed for c in found], axis=1)
+    week = np.concatenate([c.enrolled for c in found], axis=1)
+    site = np.concatenate([c.site for c in found], axis=1)
+    assert_share(np.isfinite(closed), np.exp(-idle * RATE), detects=0.06)
+    assert set(closed[np.isfinite(closed)]) == {idle}
+    for s in range(5):
+        mine = np.where(site == s, week, np.inf)
+        assert np.isinf(mine.min(axis=0)[np.isfinite(closed[s])]).all()
+        assert (mine.min(axis=0)[np.isinf(closed[s])] <= idle).all()
+
+
+def test_closing_idle_sites_moves_only_later_patients():
+    asked = {"between_sites": 0.6, "activation": 5.0}
+    without, with_ = (
+        sites(sites=5, close_idle=chosen).conduct(intake(60, **asked), Streams(1, 0)).enrolled
+        for chosen in (None, 6.0)
+    )
+    early = without < 6
+    assert np.array_equal(without[early], with_[early])
+    assert (with_ >= without - 1e-9).all()
+    assert (with_ > without + 0.1).any()
