@@ -41,6 +41,8 @@ class Trial:
         Week of randomisation since the first site opened, (patient, replicate).
     covariates
         Baseline covariates by name, (patient, replicate), in their units.
+    units
+        Of each covariate.
     """
 
     protocol: Protocol
@@ -49,6 +51,7 @@ class Trial:
     column: int
     enrolled: Floats
     covariates: Mapping[str, Floats]
+    units: Mapping[str, str]
 
     def course(self) -> list[Row]:
         """Say what every look of the first analysis saw, a row a compared arm and look, to the arm's end.
@@ -140,6 +143,7 @@ def rebuild(study: Study, names: tuple[str, str], replicate: int, plan: Plan) ->
         column=column,
         enrolled=record.conduct.enrolled,
         covariates=population.describe(cohort, protocol.eligibility, draws.streams),
+        units={name: margin.units for name, margin in population.covariates.items()},
     )
 
 

@@ -35,6 +35,7 @@ def command() -> typer.Typer:
         collect,
         compare,
         evidence,
+        export,
         fit,
         region,
         replay,
@@ -53,6 +54,7 @@ def command() -> typer.Typer:
     app.command()(replay.replay)
     app.command()(compare.compare)
     app.command()(run.report)
+    app.command()(export.export)
     app.add_typer(evidence.app, name="evidence")
     app.command()(fit.fit)
     app.command()(boundaries.boundaries)
