@@ -1,7 +1,7 @@
 """Estimands in the attributes of ICH E9(R1): they define the analysis target and its true value."""
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,26 +11,35 @@ from scipy.special import logit
 from sim.core.parts import Part, wrong
 from sim.data import Mask, TrialData
 from sim.endpoints import Endpoint, TimeToResponse
+from sim.priority import Level, Measure, order_words
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
 
 Strategy = Literal["treatment_policy", "hypothetical", "composite", "while_on_treatment", "principal_stratum"]
-Summary = Literal["mean_difference", "risk_difference", "risk_ratio", "odds_ratio", "hazard_ratio"]
+Summary = Literal["mean_difference", "risk_difference", "risk_ratio", "odds_ratio", "hazard_ratio", Measure]
 OUTCOMES: dict[str, str] = {
     "mean_difference": "continuous",
     "risk_difference": "binary",
     "risk_ratio": "binary",
     "odds_ratio": "binary",
     "hazard_ratio": "time",
+    "win_ratio": "continuous",
+    "win_odds": "continuous",
+    "net_benefit": "continuous",
 }
 """The kind of variable that each summary needs; ratios are estimated and reported as logarithms."""
+OF_PAIRS = ("win_ratio", "win_odds", "net_benefit")
+"""Summaries of all pairs of patients, which are compared by the estimand's ``order``."""
 SUMMARY_WORDS = {
     "mean_difference": "difference in means",
     "risk_difference": "difference in shares",
     "risk_ratio": "logarithm of the ratio of shares",
     "odds_ratio": "logarithm of the odds ratio",
     "hazard_ratio": "logarithm of the hazard ratio",
+    "win_ratio": "logarithm of the win ratio",
+    "win_odds": "logarithm of the win odds",
+    "net_benefit": "net benefit",
 }
 
 
@@ -70,15 +79,33 @@ class Estimand(Part):
     contrast: Contrast
     summary: Summary
     intercurrent_events: Strategies = Strategies()
+    order: tuple[Level, ...] = Field(
+        (), description="of a summary of pairs: outcomes that tell two patients apart, the first that does"
+    )
 
     @model_validator(mode="after")
     def _composite_needs_a_response(self) -> Self:
         events = self.intercurrent_events
-        if "composite" in (events.discontinuation, events.rescue) and self.summary == "mean_difference":
+        if "composite" in (events.discontinuation, events.rescue) and OUTCOMES[self.summary] == "continuous":
             raise wrong(
                 "strategy 'composite' counts an event as non-response; it needs a summary of responders"
             )
         return self
+
+    @model_validator(mode="after")
+    def _pairs_have_an_order(self) -> Self:
+        if bool(self.order) != (self.summary in OF_PAIRS):
+            needed = "needs" if self.summary in OF_PAIRS else "knows no"
+            raise wrong(
+                f"summary '{self.summary}' {needed} 'order'; {', '.join(OF_PAIRS)} compare patients in pairs"
+            )
+        if self.order and self.intercurrent_events.discontinuation == "principal_stratum":
+            raise wrong("a summary of pairs knows no principal stratum; allowed: another strategy")
+        return self
+
+    def better(self, endpoint: Endpoint) -> Literal["lower", "higher"]:
+        """Direction in which the summary is better: of pairs won the higher, else that of the endpoint."""
+        return "higher" if self.summary in OF_PAIRS else endpoint.better
 
     def variable(self, data: TrialData, endpoint: Endpoint) -> Floats:
         """Value of the variable for every patient, (patient, replicate), intercurrent events applied.
@@ -99,6 +126,19 @@ class Estimand(Part):
         rescued = None if data.rescued is None else data.rescued[:, :, at]
         return self._after_events(value, rescued, data.stopped, self.visit)
 
+    def on_treatment(self, data: TrialData) -> Floats:
+        """Week in which treatment was discontinued or the study left, (patient, replicate).
+
+        inf where neither has happened by the estimand's visit.
+        """
+        return np.where(data.stopped < self.visit, data.stopped, np.inf)
+
+    @property
+    def measure(self) -> Measure:
+        """The summary, where it is one of pairs."""
+        assert self.summary in OF_PAIRS
+        return cast(Measure, self.summary)
+
     def event(self, data: TrialData, endpoint: Endpoint) -> Floats | None:
         """Whether a time ended in a response (1) or was censored (0), (patient, replicate); else None."""
         return self._times(data, endpoint)[1] if isinstance(endpoint, TimeToResponse) else None
@@ -118,15 +158,19 @@ class Estimand(Part):
         return when, event
 
     def course(self, data: TrialData, endpoint: Endpoint) -> Floats:
-        """Value of the variable at every follow-up visit, (patient, replicate, visit), by the same rules."""
+        """Value of the variable at every follow-up visit, (patient, replicate, visit), by the same rules.
+
+        While on treatment, who was seen at no visit before stopping keeps the value at baseline.
+        """
         scores = data.of(endpoint.instrument)
         value = endpoint.value(scores.baseline[:, :, None], scores.visits)
         value = self._after_events(value, data.rescued, data.stopped[:, :, None], data.weeks)
         if self.intercurrent_events.discontinuation == "while_on_treatment":
-            after = data.stopped[:, :, None] < data.weeks
-            for visit in range(1, value.shape[2]):
-                held = after[:, :, visit]
-                value[:, :, visit][held] = value[:, :, visit - 1][held]
+            last = endpoint.value(scores.baseline, scores.baseline)
+            for visit, week in enumerate(data.weeks):
+                now = value[:, :, visit]
+                np.copyto(now, last, where=data.stopped < week)
+                last = np.where(np.isnan(now), last, now)
         return value
 
     def _after_events(
@@ -142,7 +186,10 @@ class Estimand(Part):
         return np.where(stopped < limit, 0.0 if stopping == "composite" else np.nan, value)
 
     def compare(self, of: Floats, to: Floats) -> Floats:
-        """Summarise two arms by their means, (replicate,): a difference, or the logarithm of a ratio."""
+        """Summarise two arms by their means, (replicate,): a difference, or the logarithm of a ratio.
+
+        Where a share is 0 or 1 the logarithm of a ratio may be infinite, or undefined (nan).
+        """
         if self.summary == "risk_ratio":
             return np.asarray(np.log(of) - np.log(to))
         if self.summary == "odds_ratio":
@@ -156,10 +203,11 @@ class Estimand(Part):
         stratum = events.discontinuation == "principal_stratum"
         who = "patients who would stay on either treatment" if stratum else "all randomised patients"
         rescue = "" if events.rescue == "treatment_policy" else f"; rescue medication: {events.rescue}"
+        by = f"; pairs are decided by {order_words(self.order)}" if self.order else ""
         return (
             f"{SUMMARY_WORDS[self.summary]} of {endpoint.words()} at week {self.visit:g}, "
             f"{', '.join(self.contrast.of)} against {self.contrast.to}, in {who}; "
-            f"stopping treatment or leaving: {stopping}{rescue}"
+            f"stopping treatment or leaving: {stopping}{rescue}{by}"
         )
 
 

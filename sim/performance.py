@@ -151,13 +151,15 @@ def _estimand(look: Look, arm: str, size: int, scenario: Scenario, rows: Table) 
     name, success = look.analysis.estimand, success_metric(scenario, look.rule)
     measures = {success: proportion(rows["success"]), "failed": proportion(np.isnan(rows["estimate"]))}
     truth, target_error = rows["truth"], 0.0
+    if np.isinf(truth).any():
+        measures["truth_undefined"] = proportion(np.isinf(truth[~np.isnan(truth)]))
     if not scenario.claims.is_drawn:
         truth, target_error = one_truth(truth)
     found = accuracy(rows["estimate"], rows["se"], (rows["low"], rows["high"]), truth)
     if "bias" in found:
         bias = found["bias"]
         found["bias"] = Measured(bias.value, float(np.hypot(bias.mcse, target_error)))
-        found["truth"] = average(rows["truth"])
+        found["truth"] = average(rows["truth"][np.isfinite(rows["truth"])])
     measures |= found
     for metric, measured in measures.items():
         yield Characteristic(size, name, arm, metric, measured.value, measured.mcse, len(rows["estimate"]))
@@ -174,10 +176,11 @@ def _early_stops(name: str, arm: str, size: int, looks: int, rows: Table) -> Ite
 def one_truth(computed: Floats) -> tuple[Floats, float]:
     """Return the one true value of a scenario whose truth does not differ between replicates, and its error.
 
-    ``computed`` is nan where it was not computed; the mean of the others stands for every replicate.
+    ``computed`` is nan where it was not computed; the mean of the others stands for every replicate. A ratio
+    whose logarithm is infinite among the patients of any replicate has no such mean: nan.
     """
     known = computed[~np.isnan(computed)]
-    if len(known) < 2:
+    if len(known) < 2 or np.isinf(known).any():
         return np.full(len(computed), np.nan), 0.0
     return np.full(len(computed), known.mean()), float(known.std(ddof=1) / np.sqrt(len(known)))
 
@@ -190,16 +193,16 @@ def accuracy(
     The empirical standard error is the SD of the errors: where every replicate has its own truth, the
     spread of the truths is no error.
     """
-    kept = ~np.isnan(estimate) & ~np.isnan(truth)
+    kept = ~np.isnan(estimate) & np.isfinite(truth)
     if kept.sum() < 2:
         return {}
-    error = (estimate - truth)[kept]
+    error = estimate[kept] - truth[kept]
     replicates = len(error)
     rmse = float(np.sqrt(np.mean(error**2)))
     rmse_error = float(np.std(error**2, ddof=1) / np.sqrt(replicates) / (2 * rmse)) if rmse else 0.0
     empirical = float(error.std(ddof=1))
     return {
-        "truth": average(truth),
+        "truth": average(truth[np.isfinite(truth)]),
         "bias": average(error),
         "rmse": Measured(rmse, rmse_error),
         "coverage": proportion(((interval[0] <= truth) & (truth <= interval[1]))[kept]),

@@ -215,6 +215,8 @@ class Protocol(Part):
             raise wrong(
                 f"looks[{place}].analysis.kind: this analysis needs a {needed}, '{name}' is a {given}"
             )
+        if getattr(look.analysis, "levels", ()):
+            raise wrong(f"looks[{place}].analysis.levels: are for real data; '{name}' has its own 'order'")
 
     def _check_multiplicity(self, multiplicity: Multiplicity) -> None:
         if len(self.fractions) > 1:
@@ -252,6 +254,11 @@ class Protocol(Part):
         assert self.multiplicity is not None
         assert isinstance(rule, Significance)
         return self.multiplicity.rejects(p, rule.alpha, self.hypotheses, self.against_control)
+
+    def better(self, name: str) -> Literal["lower", "higher"]:
+        """Direction in which an estimand's summary is better."""
+        estimand = self.estimands[name]
+        return estimand.better(self.endpoints[estimand.endpoint])
 
     @property
     def fractions(self) -> tuple[float, ...]:

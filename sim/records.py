@@ -28,7 +28,8 @@ class BlockTables:
     estimates
         A row for each replicate × size × estimand × compared arm.
     arms
-        A row for each replicate × arm × visit (week 0 is baseline), at the largest size.
+        A row for each replicate × arm × visit (week 0 is baseline), of the patients who were analysed where a
+        trial of the largest size ended.
     trials
         A row for each replicate × size.
     """
@@ -93,7 +94,7 @@ def _estimates(
     protocol: Protocol, finding: Finding, sizes: tuple[int, ...], replicate: Column, truth: Floats | None
 ) -> list[Table]:
     estimate, verdict, rows = finding.estimate, finding.verdict, []
-    better = protocol.endpoints[protocol.estimands[finding.estimand].endpoint].better
+    better = protocol.better(finding.estimand)
     quantities = {
         "estimate": estimate.estimate,
         "se": estimate.se,
@@ -123,15 +124,15 @@ def _estimates(
 
 def _arm_rows(protocol: Protocol, record: TrialRecord, replicate: Column) -> list[Table]:
     """Count by arm and visit: randomised, observed, sums of scores, responders, stopped and left."""
-    arms, data = len(protocol.arms), record.data
-    place = data.arm * BLOCK_SIZE + np.arange(BLOCK_SIZE)
+    data, arm_of, groups = record.data, *_grouped(record, len(protocol.arms))
+    place = arm_of * BLOCK_SIZE + np.arange(BLOCK_SIZE)
     grid = ScoreGrid.of(protocol)
-    gone = _happened_before(place, record.events, protocol)
+    gone = _happened_before(place, record.events, protocol, groups)
     row_of = grid.rows(place, data.baseline)
     rows = []
     for visit, week in enumerate(protocol.visits):
         score = data.baseline if visit == 0 else data.score[:, :, visit - 1]
-        counts = grid.count(row_of, score, arms) | _other_counts(protocol, record, visit)
+        counts = grid.count(row_of, score, groups) | _other_counts(protocol, record, visit, arm_of)
         for k, arm in enumerate(protocol.arms):
             row = {
                 "replicate": replicate,
@@ -143,7 +144,15 @@ def _arm_rows(protocol: Protocol, record: TrialRecord, replicate: Column) -> lis
     return rows
 
 
-def _other_counts(protocol: Protocol, record: TrialRecord, visit: int) -> dict[str, Column]:
+def _grouped(record: TrialRecord, arms: int) -> tuple[Column, int]:
+    """Arm of each patient, (patient, replicate), and number of groups: who is not analysed is one more."""
+    arm, analysed = record.data.arm, record.analysed[-1]
+    if (analysed == len(arm)).all():
+        return arm, arms
+    return np.where(np.arange(len(arm))[:, None] < analysed, arm, arms), arms + 1
+
+
+def _other_counts(protocol: Protocol, record: TrialRecord, visit: int, arm_of: Column) -> dict[str, Column]:
     """Sums by arm of what the pain grid does not hold, each (arm, replicate).
 
     Endpoints of other instruments (``<name>``: responders; ``<name>_sum``, ``<name>_start``, ``<name>_seen``:
@@ -152,7 +161,7 @@ def _other_counts(protocol: Protocol, record: TrialRecord, visit: int) -> dict[s
     data, found = record.data, {}
 
     def by_arm(values: Column) -> Column:
-        return np.stack([np.where(data.arm == k, values, 0.0).sum(axis=0) for k in range(len(protocol.arms))])
+        return np.stack([np.where(arm_of == k, values, 0.0).sum(axis=0) for k in range(len(protocol.arms))])
 
     for name, endpoint in protocol.endpoints.items():
         if endpoint.instrument == PAIN or endpoint.outcome == "time":
@@ -167,7 +176,7 @@ def _other_counts(protocol: Protocol, record: TrialRecord, visit: int) -> dict[s
             found |= {f"{name}_sum": by_arm(value), f"{name}_seen": by_arm(seen)}
             found[f"{name}_start"] = by_arm(np.where(seen, scores.baseline, 0.0))
     if data.rescued is not None:
-        taken = data.rescued[:, :, visit - 1] if visit else np.zeros(data.arm.shape)
+        taken = data.rescued[:, :, visit - 1] if visit else np.zeros(arm_of.shape)
         found["rescued"] = by_arm(taken).astype(np.int64)
     for name, has in record.adverse_events.items():
         found[f"event_{name}"] = by_arm(has).astype(np.int64)
@@ -244,10 +253,11 @@ class ScoreGrid:
         }
 
 
-def _happened_before(place: NDArray[np.int64], events: Events, protocol: Protocol) -> dict[str, Column]:
+def _happened_before(
+    place: NDArray[np.int64], events: Events, protocol: Protocol, arms: int
+) -> dict[str, Column]:
     """Patients who left, or stopped for each reason, before each visit, each (visit, arm, replicate)."""
     visits = np.array(protocol.visits)
-    arms = len(protocol.arms)
 
     def count(weeks: Floats, among: NDArray[np.int64]) -> Column:
         first_after = np.searchsorted(visits, weeks.ravel()[among], side="right")

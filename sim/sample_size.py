@@ -185,10 +185,11 @@ def helps(job: SizeJob) -> Decisions:
     """Whether each compared arm truly helps by the benefit asked for, in one block: (arm, replicate)."""
     search, draws = job.search, draws_of(job.search.seed, job.block, job.posteriors)
     name = search.protocol.looks[0].analysis.estimand
-    endpoint = search.protocol.endpoints[search.protocol.estimands[name].endpoint]
     truth = true_values(search.trial, search.scenario, draws, TRUTH_PATIENTS)[name]
     assert search.benefit is not None
-    return np.asarray((-truth if endpoint.better == "lower" else truth) >= search.benefit.at_least)
+    return np.asarray(
+        (-truth if search.protocol.better(name) == "lower" else truth) >= search.benefit.at_least
+    )
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,8 @@ class TrialRecord:
         Week of that look since the first site opened, (size, replicate).
     randomised
         Patients randomised by then, (size, replicate).
+    analysed
+        Patients with the primary visit at that look, the first of the randomised, (size, replicate).
     unfinished
         Trials that were stopped before that look, at the operations' latest week, (size, replicate).
     conduct
@@ -106,6 +108,7 @@ class TrialRecord:
     ended: Ints
     finished: Floats
     randomised: Ints
+    analysed: Ints
     unfinished: Mask
     conduct: Conduct
     cost: Floats | None
@@ -135,7 +138,8 @@ def simulate(
     cuts, looks = protocol.looks_of(sizes)
     data = replace(observe(protocol, world, arm, life, cuts), streams=draws.streams)
     findings, ended = decide(protocol, data, looks)
-    finished, randomised, unfinished = calendar(conduct.enrolled, protocol, looks.at(ended, cuts), sizes)
+    analysed = looks.at(ended, cuts)
+    finished, randomised, unfinished = calendar(conduct.enrolled, protocol, analysed, sizes)
     cost = None
     if truth.costs is not None:
         cost = truth.costs.total(usage(protocol, world, arm, life, conduct), randomised, finished)
@@ -148,6 +152,7 @@ def simulate(
         ended=ended,
         finished=finished,
         randomised=randomised,
+        analysed=analysed,
         unfinished=unfinished,
         conduct=conduct,
         cost=cost,
@@ -193,7 +198,7 @@ def together(protocol: Protocol, findings: list[Finding]) -> tuple[Finding, ...]
     p = []
     for look, found in zip(protocol.looks, findings, strict=True):
         assert isinstance(look.rule, Significance)
-        better = protocol.endpoints[protocol.estimands[found.estimand].endpoint].better
+        better = protocol.better(found.estimand)
         p.append(found.at_end(look.rule.p_value(found.estimate, better)))
     rejected = protocol.share_level(np.concatenate(p))
     each = np.split(rejected, np.cumsum([len(found.arms) for found in findings])[:-1])
@@ -243,4 +248,4 @@ def analyse(protocol: Protocol, look: Look, data: TrialData) -> tuple[Estimate, 
         estimand=estimand,
         endpoint=endpoint,
     )
-    return look.analysis.estimate(observed), endpoint.better
+    return look.analysis.estimate(observed), estimand.better(endpoint)

@@ -8,8 +8,9 @@ from sim.claims import Draws
 from sim.core.streams import Streams
 from sim.data import TrialData
 from sim.endpoints import Endpoint
-from sim.estimand import Estimand
+from sim.estimand import OF_PAIRS, Estimand
 from sim.lives import Possible, World, create, experience, lose
+from sim.priority import between_lives, of_shares
 from sim.protocol import Protocol
 from sim.scenario import Scenario
 
@@ -70,13 +71,25 @@ def _contrast(protocol: Protocol, estimand: Estimand, lives: dict[str, Lives]) -
         if endpoint.outcome == "time":
             return _log_hazard_ratio(estimand, endpoint, data)
         values = [estimand.variable(one, endpoint) for one in data]
+        if estimand.summary in OF_PAIRS:
+            return _by_pairs(estimand, endpoint, data, values)
         if stratum:
             stays = ~np.any([one.stopped < estimand.visit for one in data], axis=0)
             values = [np.where(stays, value, np.nan) for value in values]
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):  # the logarithm of a share of 0 is infinite
             return estimand.compare(*(np.nanmean(value, axis=0) for value in values))
 
     return np.stack([compare(arm) for arm in estimand.contrast.of])
+
+
+def _by_pairs(estimand: Estimand, endpoint: Endpoint, data: list[TrialData], values: list[Floats]) -> Floats:
+    """Win ratio, win odds or net benefit of lives in an arm against those in the control, (replicate,)."""
+    groups = [
+        [level.of(estimand.on_treatment(one), value, endpoint.better) for level in estimand.order]
+        for one, value in zip(data, values, strict=True)
+    ]
+    shares = between_lives(groups[0], groups[1], estimand.order)
+    return np.array([of_shares(won, lost, estimand.measure)[0] for won, lost in shares.T])
 
 
 def _log_hazard_ratio(estimand: Estimand, endpoint: Endpoint, data: list[TrialData]) -> Floats:

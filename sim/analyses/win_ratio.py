@@ -6,30 +6,17 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from sim.analyses.base import Analysis, Estimate
 from sim.analyses.data_set import DataSet, Result
-from sim.core.parts import Part, wrong
 from sim.estimand import Observations
+from sim.priority import Level, Measure, compare_pairs, of_shares, order_words
 
 Floats = NDArray[np.float64]
-Measure = Literal["win_ratio", "win_odds", "net_benefit"]
 
-
-class Level(Part):
-    """One outcome of the hierarchy: a pair that differs by more than ``margin`` is decided by it."""
-
-    outcome: Literal["time_on_treatment", "value"]
-    margin: float = Field(0.0, ge=0, description="weeks, or units of the value")
-    better: Literal["lower", "higher"] | None = Field(
-        None, description="of the value; by default the endpoint's"
-    )
-
-    def words(self) -> str:
-        """Say the level in words."""
-        by = f" by more than {self.margin:g}" if self.margin else ""
-        return self.outcome.replace("_", " ") + by
+USUAL = (Level(outcome="time_on_treatment"), Level(outcome="value"))
+"""The order on real data where no levels are given."""
 
 
 class WinRatio(Analysis):
@@ -43,19 +30,23 @@ class WinRatio(Analysis):
 
     kind: Literal["win_ratio"] = "win_ratio"
     summary: ClassVar[str | None] = "win_ratio"
-    levels: tuple[Level, ...] = (Level(outcome="time_on_treatment"), Level(outcome="value"))
+    levels: tuple[Level, ...] = Field(
+        (), description="on real data; in a simulated trial the estimand's 'order' holds"
+    )
     measure: Measure = "win_ratio"
 
-    @model_validator(mode="after")
-    def _has_a_level(self) -> "WinRatio":
-        if not self.levels:
-            raise wrong("levels: at least one is needed")
-        return self
+    @property
+    def target(self) -> str:
+        """The measure."""
+        return self.measure
 
     def estimate(self, observed: Observations) -> Estimate:
         """Compare all pairs, a replicate and a size at a time."""
-        outcomes = [self._outcome(level, observed) for level in self.levels]
-        margins = [level.margin for level in self.levels]
+        estimand, data = observed.estimand, observed.data
+        order = estimand.order or self.levels or USUAL
+        stopped = estimand.on_treatment(data) if estimand.order else data.stopped
+        outcomes = [level.of(stopped, observed.value, observed.endpoint.better) for level in order]
+        margins = [level.margin for level in order]
         sizes, replicates = observed.data.sizes, observed.arm.shape[1]
         found = np.full((3, len(observed.of), len(sizes), replicates), np.nan)
         for place, of in enumerate(observed.of):
@@ -69,13 +60,6 @@ class WinRatio(Analysis):
                     found[:, place, at, replicate] = self._compare(groups, margins)
         estimate, se, n = found
         return Estimate.by_t(estimate, se, np.full(estimate.shape, np.inf), n)
-
-    def _outcome(self, level: Level, observed: Observations) -> Floats:
-        """Values of which higher is better, (patient, replicate)."""
-        if level.outcome == "time_on_treatment":
-            return observed.data.stopped
-        better = level.better or observed.endpoint.better
-        return observed.value if better == "higher" else -observed.value
 
     def _compare(self, groups: list[list[Floats]], margins: Sequence[float]) -> tuple[float, float, float]:
         treated, control = groups
@@ -94,47 +78,13 @@ class WinRatio(Analysis):
 
     def words(self) -> str:
         """Say the analysis in words."""
-        order = ", then ".join(level.words() for level in self.levels)
-        return f"{self.measure.replace('_', ' ')} of all pairs of patients by {order}"
-
-
-def compare_pairs(
-    treated: Sequence[Floats], control: Sequence[Floats], margins: Sequence[float]
-) -> tuple[Floats, Floats]:
-    """Wins and losses of every treated patient against every control, (treated, control), 0 or 1.
-
-    Parameters
-    ----------
-    treated, control
-        An outcome a level, the most important first, higher is better, nan is missing, (patient,).
-    margins
-        A difference above this decides, one a level.
-    """
-    shape = (len(treated[0]), len(control[0]))
-    wins, losses = np.zeros(shape), np.zeros(shape)
-    for first, second, margin in zip(treated, control, margins, strict=True):
-        with np.errstate(invalid="ignore"):
-            gap = np.where(first[:, None] == second, 0.0, first[:, None] - second)
-        undecided = (wins == 0) & (losses == 0)
-        wins, losses = wins + (undecided & (gap > margin)), losses + (undecided & (gap < -margin))
-    return wins, losses
+        by = f" by {order_words(self.levels)}" if self.levels else ""
+        return f"{self.measure.replace('_', ' ')} of all pairs of patients{by}"
 
 
 def summarise_pairs(wins: Floats, losses: Floats, measure: Measure) -> tuple[float, float]:
     """Estimate and standard error; nan where nobody wins or nobody loses and the ratio needs both."""
-    won, lost = float(wins.mean()), float(losses.mean())
-    if measure == "net_benefit":
-        estimate, slope = won - lost, (1.0, -1.0)
-    elif measure == "win_odds":
-        high, low = 0.5 + (won - lost) / 2, 0.5 - (won - lost) / 2
-        if min(high, low) <= 0:
-            return np.nan, np.nan
-        estimate, each = np.log(high / low), 0.5 / high + 0.5 / low
-        slope = (each, -each)
-    else:
-        if min(won, lost) <= 0:
-            return np.nan, np.nan
-        estimate, slope = np.log(won / lost), (1 / won, -1 / lost)
+    estimate, slope = of_shares(float(wins.mean()), float(losses.mean()), measure)
     score = slope[0] * wins + slope[1] * losses
     variance = score.mean(axis=1).var(ddof=1) / len(wins) + score.mean(axis=0).var(ddof=1) / wins.shape[1]
-    return float(estimate), float(np.sqrt(variance))
+    return estimate, float(np.sqrt(variance))

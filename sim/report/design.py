@@ -1,12 +1,12 @@
 """The trial and its scenarios as tables: arms, estimands, what nature is, what is assumed."""
 
 from sim.archive import assumptions
-from sim.estimand import Estimand
+from sim.estimand import SUMMARY_WORDS, Estimand
 from sim.protocol import Protocol
 from sim.report.grid import Entry, Grid, grid
 from sim.report.material import Material
 from sim.report.notation import NONE, number
-from sim.report.words import SUMMARIES, joined
+from sim.report.words import joined
 
 
 def arms(material: Material) -> Grid:
@@ -38,12 +38,14 @@ def _attributes(protocol: Protocol, estimand: Estimand, labels: dict[str, str]) 
     events = estimand.intercurrent_events
     return [
         f"{of}, each against {labels[estimand.contrast.to]}",
-        "all randomised",
+        "who would stay on either treatment"
+        if events.discontinuation == "principal_stratum"
+        else "all randomised",
         f"{protocol.endpoints[estimand.endpoint].words()} at week {estimand.visit:g}",
         f"stopping the treatment: {events.discontinuation}; rescue medication: {events.rescue}".replace(
             "_", " "
         ),
-        SUMMARIES[estimand.summary],
+        SUMMARY_WORDS[estimand.summary],
     ]
 
 

@@ -6,6 +6,7 @@ SUCCESS = {"power": "power", "assurance": "assurance", "type_1_error": "type I e
 HEADINGS = {
     "success": "success",
     "truth": "true effect",
+    "truth_undefined": "no true effect",
     "bias": "bias",
     "rmse": "RMSE",
     "coverage": "coverage",
@@ -40,6 +41,8 @@ GLOSSARY = {
     "power, any; every": "Share of trials in which at least one hypothesis succeeds; in which all do.",
     "true effect": "The value of the estimand under the scenario, computed from every patient's outcomes "
     "under both arms.",
+    "no true effect": "Share of the samples of patients, from which a true ratio is computed, in which a "
+    "share is 0 or 1: its logarithm is infinite, so that the ratio's true value and bias stay empty.",
     "bias": "Mean difference between estimate and true effect.",
     "RMSE": "Root mean squared error: the typical distance between estimate and true effect.",
     "coverage": "Share of 95 % intervals that hold the true effect; 0.95 is wanted.",

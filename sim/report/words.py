@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from textwrap import fill
 
+from sim.estimand import SUMMARY_WORDS
 from sim.report.limits import Limit
 from sim.report.material import Material, brief
 from sim.report.notation import NONE, number
@@ -11,7 +12,6 @@ from sim.results import Results
 
 WIDTH = 110
 """Columns of the pasted text."""
-SUMMARIES = {"mean_difference": "difference in means", "risk_difference": "difference in shares"}
 
 
 def joined(items: Sequence[str]) -> str:
@@ -42,8 +42,10 @@ def effect_words(material: Material) -> str:
     """Say what the effect and its interval are."""
     estimand = material.protocol.estimands[material.primary]
     endpoint = material.protocol.endpoints[estimand.endpoint]
-    what = f"{SUMMARIES[estimand.summary]} against {material.labels[material.control]} of {endpoint.words()}"
-    sign = "negative" if endpoint.better == "lower" else "positive"
+    what = (
+        f"{SUMMARY_WORDS[estimand.summary]} against {material.labels[material.control]} of {endpoint.words()}"
+    )
+    sign = "negative" if estimand.better(endpoint) == "lower" else "positive"
     of = "simulated trials' true effects" if material.scenario.claims.is_drawn else "trials' estimates"
     said = f"The value is the mean true effect; the interval holds 95 % of the {of}."
     return f"{what}; {sign} favours the treatment. {said}"

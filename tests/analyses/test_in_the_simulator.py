@@ -13,11 +13,18 @@ from sim.study import Study
 from sim.trial import Finding, simulate
 from tests.analyses.blocks import KINDS
 
-REFERENCE = {"mean_difference": "ancova", "risk_difference": "responder_difference", "hazard_ratio": "cox"}
-ESTIMANDS = {"mean_difference": "primary", "risk_difference": "responder", "hazard_ratio": "time"}
-SIMULATED = [kind for kind in KINDS if (Analysis.kinds()[kind].summary or "mean_difference") in REFERENCE]
-"""The others need an estimand that the simulator does not have."""
-
+REFERENCE = {
+    "mean_difference": "ancova",
+    "risk_difference": "responder_difference",
+    "hazard_ratio": "cox",
+    "win_ratio": "win_ratio",
+}
+ESTIMANDS = {
+    "mean_difference": "primary",
+    "risk_difference": "responder",
+    "hazard_ratio": "time",
+    "win_ratio": "pairs",
+}
 
 OPTIONS = {
     "conditional_mean": {"groups": 5},
@@ -38,19 +45,20 @@ def findings(two_arm: Study, two_arm_file) -> dict[str, Finding]:
     """One block of the small study, analysed by everything."""
     tree = read_yaml(two_arm_file)["protocols"]["small"]
     rule = {"kind": "one_sided", "alpha": 0.025}
-    looks = [{"analysis": asked(kind), "rule": rule} for kind in SIMULATED]
+    looks = [{"analysis": asked(kind), "rule": rule} for kind in KINDS]
     tree["endpoints"] = {"first_response": {"kind": "time_to_response", "reduction": 0.3, "visits": 1}}
     time = {**tree["estimands"]["primary"], "endpoint": "first_response", "summary": "hazard_ratio"}
-    tree["estimands"]["time"] = time
+    pairs = {**tree["estimands"]["primary"], "summary": "win_ratio", "order": [{"outcome": "value"}]}
+    tree["estimands"] |= {"time": time, "pairs": pairs}
     protocol = validate({**tree, "looks": looks}, Protocol, "test")
     record = simulate(protocol, two_arm.scenarios["expected"], Draws(Streams(7, 0), {}), (40, 80))
     # imputation draws from the block's own streams, and may follow the reason for stopping
     assert record.data.streams == Streams(7, 0)
     assert record.data.reason is not None
-    return dict(zip(SIMULATED, record.findings, strict=True))
+    return dict(zip(KINDS, record.findings, strict=True))
 
 
-@pytest.mark.parametrize("kind", SIMULATED)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_analysis_runs_in_a_block(kind, findings):
     found = findings[kind].estimate
     assert found.estimate.shape == (1, 2, 128)
@@ -61,7 +69,7 @@ def test_every_analysis_runs_in_a_block(kind, findings):
     assert not findings[kind].success[~inside].any()
 
 
-@pytest.mark.parametrize("kind", SIMULATED)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_analysis_follows_the_plain_one_of_its_summary(kind, findings):
     """They estimate nearly the same of the same patients, so a wrong sign, arm or visit shows."""
     summary = Analysis.kinds()[kind].summary or "mean_difference"
@@ -71,7 +79,7 @@ def test_every_analysis_follows_the_plain_one_of_its_summary(kind, findings):
     assert np.corrcoef(plain[both], ours[both])[0, 1] > 0.7
 
 
-@pytest.mark.parametrize("kind", SIMULATED)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_analysis_has_words_and_a_source(kind):
     member = Analysis.kinds()[kind]
     words = member.model_validate(asked(kind)).words()

@@ -1,5 +1,7 @@
 """Strategies for intercurrent events, endpoints of other instruments and times, and their true values."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,7 +53,7 @@ def data(rescued: np.ndarray | None = None) -> TrialData:
     [
         ("treatment_policy", [4, 4, 4, NAN], [3, 3, 3, 2]),
         ("hypothetical", [4, 4, NAN, NAN], [3, NAN, NAN, 2]),
-        ("while_on_treatment", [4, 4, NAN, NAN], [3, 4, NAN, 2]),
+        ("while_on_treatment", [4, 4, 8, NAN], [3, 4, 8, 2]),
         ("principal_stratum", [4, 4, NAN, NAN], [3, NAN, NAN, 2]),
     ],
 )
@@ -59,6 +61,18 @@ def test_a_strategy_says_what_a_value_after_stopping_means(strategy, at_six, at_
     for visit, expected in ((6.0, at_six), (12.0, at_twelve)):
         one = estimand(visit=visit, intercurrent_events={"discontinuation": strategy})
         assert np.array_equal(one.variable(data(), Score())[:, 0], expected, equal_nan=True)
+
+
+def test_while_on_treatment_takes_the_last_visit_that_was_seen():
+    """Stopped at week 8: week 6 counts, or where it was missed week 2, or where that was too the baseline."""
+    one = estimand(intercurrent_events={"discontinuation": "while_on_treatment"})
+    visits = np.array([[6.0, 4, 3], [6, NAN, 3], [NAN, NAN, 3], [NAN, 4, NAN]])[:, None, :]
+    seen = replace(data(), score=visits, stopped=np.full((4, 1), 8.0))
+    assert one.variable(seen, Score())[:, 0].tolist() == [4, 6, 8, 4]
+    response = estimand(
+        summary="risk_difference", intercurrent_events={"discontinuation": "while_on_treatment"}
+    )
+    assert response.variable(seen, Responder(reduction=0.5))[:, 0].tolist() == [1, 0, 0, 1]
 
 
 def test_rescue_has_its_own_strategy():

@@ -3,7 +3,7 @@ import pytest
 
 from sim.claims import Draws
 from sim.core.streams import Streams
-from sim.performance import accuracy, average, interval, losses, one_truth, proportion
+from sim.performance import _estimand, accuracy, average, interval, losses, one_truth, proportion
 from sim.records import tabulate
 from sim.treatments import ReportedLoss
 from sim.trial import simulate
@@ -47,6 +47,21 @@ def test_one_truth_stands_for_all_replicates_with_its_error(known):
     truth, error = one_truth(computed)
     assert truth == pytest.approx(1.0)
     assert error == pytest.approx(np.std(computed[:known], ddof=1) / np.sqrt(known))
+
+
+def test_a_ratio_without_a_finite_logarithm_has_no_truth_and_the_table_says_how_often(two_arm):
+    """Nobody becomes free of pain in the control arm of two replicates: log 0."""
+    computed = np.array([0.3, -np.inf, 0.5, np.inf, np.nan, np.nan])
+    assert np.isnan(one_truth(computed)[0]).all()
+    look, scenario = two_arm.protocols["small"].looks[1], two_arm.scenarios["expected"]
+    half = np.full(6, 0.5)
+    rows = {"estimate": half, "se": half, "low": 0 * half, "high": 2 * half, "truth": computed}
+    rows |= {"success": half > 0, "replicate": np.arange(6)}
+    found = {row.metric: row.value for row in _estimand(look, "active", 80, scenario, rows)}
+    assert found == {"power": 1.0, "failed": 0.0, "truth_undefined": 0.5}
+    drawn = {row.metric: row.value for row in _estimand(look, "active", 80, two_arm.scenarios["drawn"], rows)}
+    assert drawn["truth"] == pytest.approx(0.4)
+    assert drawn["bias"] == pytest.approx(0.1)
 
 
 def test_the_spread_of_the_truths_is_no_error():

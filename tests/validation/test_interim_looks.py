@@ -185,3 +185,20 @@ def test_an_interim_rule_cannot_hold_another_one():
             Rule,
             "t",
         )
+
+
+def test_rates_by_arm_are_those_of_the_analysed_patients(two_arm, records):
+    """A trial that ends at its first look counts its first 100 patients by arm, not all 200 drawn."""
+    chosen, record = protocol(two_arm), records["null"][0]
+    arms = tabulate(chosen, record, 0, {}).arms
+    analysed = np.array([100, 150, 200])[record.ended[0]]
+    first = np.arange(200)[:, None] < analysed
+    data = record.data
+    for k, arm in enumerate(chosen.arms):
+        rows = (arms["arm"] == arm.name) & (arms["week"] == 12)
+        mine = first & (data.arm == k)
+        better = data.score[:, :, -1] <= 0.7 * data.baseline + 1e-9
+        assert (arms["randomised"][rows] == mine.sum(axis=0)).all()
+        assert (arms["responder_30"][rows] == (mine & better).sum(axis=0)).all()
+        assert (arms["left"][rows] == (mine & (record.events.leave < 12)).sum(axis=0)).all()
+    assert (analysed < 200).any()
