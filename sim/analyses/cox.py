@@ -17,13 +17,16 @@ from sim.estimand import Observations
 class Cox(Analysis):
     """Logarithm of the hazard ratio from the partial likelihood (Cox 1972, JRSS B 34: 187-220).
 
-    Arm and, unless ``adjust`` is false, baseline; Efron's ties; strata of baseline pain have hazards of
-    their own. A replicate in which an arm has no event has no estimate and counts as failed.
+    Arm and, with ``adjust``, baseline; Efron's ties; strata of baseline pain have hazards of their own. The
+    adjusted ratio is another quantity than the unadjusted one, further from 1 (the ratio is not
+    collapsible: Daniel, Zhang & Farewell 2021, doi:10.1002/bimj.201900297), and the true value of an
+    estimand is the unadjusted one. A replicate in which an arm has no event has no estimate and counts as
+    failed.
     """
 
     kind: Literal["cox"] = "cox"
     summary: ClassVar[str | None] = "hazard_ratio"
-    adjust: bool = True
+    adjust: bool = False
     cuts: tuple[float, ...] = Field((), description="baseline pain from which the next stratum begins")
 
     def estimate(self, observed: Observations) -> Estimate:

@@ -197,10 +197,13 @@ def _slopes(sets: RiskSets, x: Floats, beta: Floats) -> tuple[Floats, Floats]:
     return (event * (x - mean)).sum(axis=0), (event[..., None] * spread).sum(axis=0)
 
 
-def log_rank(times: Times, treated: Bools) -> tuple[Floats, Floats]:
-    """Observed less expected events of the treated, and its variance, each (replicate,).
+def log_rank(times: Times, treated: Bools) -> tuple[Floats, Floats, Floats]:
+    """Observed less expected events of the treated, its variance, and its slope in the log hazard ratio.
 
-    Hypergeometric at each time of an event (Mantel 1966, Cancer Chemotherapy Reports 50: 163-170).
+    Each (replicate,). Hypergeometric at each time of an event (Mantel 1966, Cancer Chemotherapy Reports 50:
+    163-170). Without ties the slope at no effect is the variance. Where events are seen at visits only, d of
+    n at risk share a time; under proportional hazards between the visits the slope there is
+    −log(1 − d/n) / (d/n) times the variance (Prentice & Gloeckler 1978, doi:10.2307/2529588).
     """
     sets = RiskSets.of(times)
     mine = sets.sort((treated & times.used).astype(np.float64))
@@ -209,8 +212,9 @@ def log_rank(times: Times, treated: Bools) -> tuple[Floats, Floats]:
     counted = sets.ends & (d > 0)
     n = np.where(counted, n, 1.0)
     share = n1 / n
-    spread = d * share * (1 - share) * (n - d) / np.maximum(n - 1, 1)
-    return (
-        np.where(counted, d1 - d * share, 0.0).sum(axis=0),
-        np.where(counted, spread, 0.0).sum(axis=0),
-    )
+    spread = np.where(counted, d * share * (1 - share) * (n - d) / np.maximum(n - 1, 1), 0.0)
+    tied = counted & (d > 1) & (d < n)
+    hazard = np.where(tied, d / n, 0.5)
+    slope = np.where(tied, -np.log1p(-hazard) / hazard, 1.0) * spread
+    excess = np.where(counted, d1 - d * share, 0.0)
+    return excess.sum(axis=0), spread.sum(axis=0), slope.sum(axis=0)
