@@ -10,7 +10,7 @@ from sim.analyses.clusters import CLUSTERED, ClusterErrors, Contrasted, clustere
 from sim.analyses.data_set import DataSet, Result, Row, difference_name, mean_name
 from sim.analyses.linear_model import Errors, least_squares
 from sim.analyses.moments import Measurements
-from sim.analyses.single_imputation import FILL_WORDS, Fill, fill, filled
+from sim.analyses.single_imputation import Fill, fill, fill_words, filled
 from sim.core.errors import InputError, RunError
 from sim.estimand import Observations
 
@@ -82,7 +82,7 @@ class Ancova(Analysis):
         columns = tuple(design[:, :, None].transpose(1, 0, 2))
         means, differences, coefficients, model = [], [], [], {}
         for place, visit in data.reported:
-            value = fill(data.value, data.baseline, place, self.missing)
+            value = fill(data, place, self.missing)
             measured = Measurements(columns, value[:, None, None])
             fitted = least_squares(measured)
             if np.isnan(fitted.variance).any():
@@ -107,7 +107,7 @@ class Ancova(Analysis):
     def words(self) -> str:
         """Say the analysis in words."""
         errors = "" if self.errors == "classical" else f" ({self.errors.upper()} standard errors)"
-        return f"analysis of covariance with baseline pain{errors}, {FILL_WORDS[self.missing]}"
+        return f"analysis of covariance with baseline pain{errors}, {fill_words(self.missing)}"
 
 
 def _rows(found: Contrasted, names: list[str]) -> list[Row]:

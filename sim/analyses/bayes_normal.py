@@ -10,7 +10,7 @@ from sim.analyses.ancova import Ancova
 from sim.analyses.base import Analysis, Estimate, Floats
 from sim.analyses.posterior import PosteriorEstimate
 from sim.analyses.priors import NormalPrior
-from sim.analyses.single_imputation import FILL_WORDS, Fill, filled
+from sim.analyses.single_imputation import Fill, fill_words, filled
 from sim.core.parts import wrong
 from sim.estimand import Observations
 from sim.mixtures import NormalMixture
@@ -64,7 +64,7 @@ class BayesNormal(Analysis):
         said = [f"{name} {prior.words()}" for name, prior in priors.items() if prior is not None]
         what = "means of the change from baseline" if self.measure == "change" else "means"
         how = "analysis of covariance" if self.difference is not None else what
-        return f"Bayesian difference from {how}, prior of {', of '.join(said)}, {FILL_WORDS[self.missing]}"
+        return f"Bayesian difference from {how}, prior of {', of '.join(said)}, {fill_words(self.missing)}"
 
 
 def _mixture(prior: NormalPrior | None) -> NormalMixture | None:

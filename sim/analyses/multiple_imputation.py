@@ -40,7 +40,8 @@ class MultipleImputation(Analysis):
     last value the mean follows the patient's own arm (missing at random) or a reference-based strategy
     of Carpenter, Roger & Kenward (2013, doi:10.1080/10543406.2013.834911); values missing before it are
     always at random. ``delta`` is added to what is imputed after the last value in arms other than the
-    reference. ``by_reason`` takes another strategy for patients who stopped treatment for that reason.
+    reference. ``by_reason`` takes another strategy for patients who stopped treatment for that reason, or
+    carries their baseline forward.
     ``then`` analyses each completed visit (ANCOVA by default), pooled by Rubin's rules (1987) with the
     degrees of freedom of Barnard & Rubin (1999, doi:10.1093/biomet/86.4.948), which overstate the error
     after reference-based imputation (Cro, Carpenter & Kenward 2019, doi:10.1111/rssa.12423).
@@ -51,7 +52,9 @@ class MultipleImputation(Analysis):
     summary: ClassVar[str | None] = "mean_difference"
     imputations: int = Field(20, ge=2, le=10_000)
     strategy: Strategy = "missing_at_random"
-    by_reason: dict[str, Strategy] = Field({}, description="another strategy after stopping for this reason")
+    by_reason: dict[str, Strategy | Literal["baseline_observation"]] = Field(
+        {}, description="another strategy after stopping for this reason"
+    )
     delta: float = 0.0
     then: Analysis = Ancova(estimand="completed")
     tipping_point: float | None = Field(None, gt=0, lt=1, description="two-sided level, on real data")
@@ -105,11 +108,16 @@ class MultipleImputation(Analysis):
 
     def _completed(self, trial: "_Incomplete", delta: float | None) -> Iterator[Observations]:
         shift = (self.delta if delta is None else delta) * (trial.imputer.left & trial.imputer.treated)
-        strategies, which = (self.strategy, *self.by_reason.values()), self._which(trial)
+        chosen, which = (self.strategy, *self.by_reason.values()), self._which(trial)
+        carried = np.array([each == "baseline_observation" for each in chosen])[which]
+        back = trial.observed.baseline[trial.imputer.missing][carried]
+        strategies = tuple("missing_at_random" if each == "baseline_observation" else each for each in chosen)
         for noise in self._noise(trial):
             value = trial.observed.value.copy()
             drawn = trial.imputer.complete(noise, strategies, which)
-            value[trial.imputer.missing] = drawn + trial.middle + shift
+            completed = drawn + trial.middle + shift
+            completed[carried] = back
+            value[trial.imputer.missing] = completed
             yield replace(trial.observed, value=value)
 
     def _which(self, trial: "_Incomplete") -> Ints:

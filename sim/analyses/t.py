@@ -6,7 +6,7 @@ import numpy as np
 
 from sim.analyses.base import Analysis, Estimate, Floats
 from sim.analyses.data_set import DataSet, Result, Row, mean_name
-from sim.analyses.single_imputation import FILL_WORDS, Fill, fill, filled
+from sim.analyses.single_imputation import Fill, fill, fill_words, filled
 from sim.estimand import Observations
 
 
@@ -53,7 +53,7 @@ class TTest(Analysis):
         """Tabulate the plain means of each visit and their differences."""
         rows = []
         for place, visit in data.reported:
-            whole = fill(data.value, data.baseline, place, self.missing)
+            whole = fill(data, place, self.missing)
             for position, arm in enumerate(data.arms):
                 value = whole[(data.arm == position) & ~np.isnan(whole)]
                 n = len(value)
@@ -64,4 +64,4 @@ class TTest(Analysis):
 
     def words(self) -> str:
         """Say the analysis in words."""
-        return f"two-sample t test ({self.variance} variance), {FILL_WORDS[self.missing]}"
+        return f"two-sample t test ({self.variance} variance), {fill_words(self.missing)}"

@@ -210,6 +210,11 @@ def test_reasons_choose_their_strategy():
     np.testing.assert_array_equal(values(mixed), np.where(event, jump, at_random))
     assert (jump != at_random)[event].any()
     assert (jump != at_random)[~event].any()
+    back = values(
+        MultipleImputation(estimand="x", by_reason={"adverse_event": "baseline_observation"}, imputations=2)
+    )
+    carried = np.isnan(observed.value[:, 0]) & event
+    np.testing.assert_array_equal(back, np.where(carried, one.baseline[:, 0], at_random))
     with pytest.raises(InputError, match=r"columns\.reason: required"):
         mixed.estimate(observe(one))
     with pytest.raises(InputError, match="unknown reason 'bored'"):
