@@ -76,6 +76,11 @@ class Copula(Part):
         """The matrix as an array, (name, name)."""
         return np.array(self.matrix)
 
+    def with_pain(self, name: str) -> float:
+        """Correlation of a name's score with that of true pain; 0 outside the copula."""
+        inside = name in self.names
+        return self.matrix[self.names.index("pain")][self.names.index(name)] if inside else 0.0
+
     def ordered(self, first: Collection[str]) -> list[str]:
         """The names with pain first, then those in ``first``, then the others."""
         return sorted(self.names, key=lambda name: 0 if name == "pain" else 1 if name in first else 2)

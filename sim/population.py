@@ -21,6 +21,7 @@ from sim.screening import (
     FlareLevels,
     PainLevels,
     Presenting,
+    admission,
     admitted_variance,
     by_inversion,
     one_after_another,
@@ -277,6 +278,24 @@ class Population(Part):
         if self.described_at == "enrolment":
             return np.zeros(BLOCK_SIZE)
         return regression_to_mean(rule, levels)
+
+    def standard(self, name: str, rule: EntryRule, levels: PainLevels) -> tuple[Floats, Floats]:
+        """Mean and SD of a covariate among those whom a rule on pain admits, each (replicate,), in its units.
+
+        Correlations are those stated, whatever their uncertainty.
+        """
+        margin = self.covariates[name]
+        correlation = self.copula.with_pain(name) if self.copula else 0.0
+        if self.described_at == "enrolment" or rule.is_open or not correlation:
+            mean, sd = margin.moments(*margin.values())
+            return np.full(BLOCK_SIZE, mean), np.full(BLOCK_SIZE, sd)
+        edges = np.linspace(-8.0, 8.0, 1601)
+        middle = (edges[1:] + edges[:-1]) / 2
+        weight = np.diff(ndtr(edges)) * admission(rule, levels, correlation, middle)
+        weight /= weight.sum(axis=1, keepdims=True)
+        value = margin.quantile(middle, *margin.values())
+        first = weight @ value
+        return first, np.sqrt((weight * (value - first[:, None]) ** 2).sum(axis=1))
 
     def true_variance(self, rule: EntryRule, levels: PainLevels) -> Floats:
         """Variance of true pain among the enrolled, (replicate,), points²."""

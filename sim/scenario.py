@@ -13,7 +13,6 @@ from sim.claims import AboveZero, Claim, Draws, Floats, Posterior, PosteriorClai
 from sim.core.parts import Family, Part, suggest, wrong
 from sim.core.streams import BLOCK_SIZE
 from sim.eligibility import EntryRule
-from sim.margins import Margin
 from sim.missingness import Missing, MissingLevels
 from sim.operations.conditions import ConditionLevels, Conditions
 from sim.operations.costs import CostLevels, Costs
@@ -242,7 +241,10 @@ class Scenario(Part):
                 name: self.other_outcomes[name].levels(f"other_outcomes.{name}", read)
                 for name in protocol.instruments
             },
-            standards={name: Standard.of(self.population.covariates[name]) for name in modifiers},
+            standards={
+                name: Standard(*self.population.standard(name, self.course.reported_under, levels))
+                for name in modifiers
+            },
             outcome_variance=self.population.true_variance(protocol.eligibility.pain, levels)
             + covariance[:, protocol.primary_visit, protocol.primary_visit],
         )
@@ -284,18 +286,17 @@ class Scenario(Part):
 
 @dataclass(frozen=True)
 class Standard:
-    """Mean and SD of a covariate among all who present, in its units."""
+    """Mean and SD of a covariate among those whom ``course.reported_under`` admits, (replicate,), its units.
 
-    mean: float
-    sd: float
+    They are the patients of whom an effect is reported: its mean is theirs, and a trial that enrols others
+    has another mean effect.
+    """
 
-    @classmethod
-    def of(cls, margin: Margin) -> "Standard":
-        """Take them from the covariate's margin."""
-        return cls(*margin.moments(*margin.values()))
+    mean: Floats
+    sd: Floats
 
     def score(self, values: Floats) -> Floats:
-        """Standardise values of any shape."""
+        """Standardise values, (patient, replicate)."""
         return (values - self.mean) / self.sd
 
 

@@ -18,6 +18,8 @@ PRESENTING = 256
 """People who present at a time, in each replicate; always so many, so that n decides nothing else."""
 MOST_PRESENTING = 200
 """People screened for each one enrolled, at which screening is given up."""
+OWN_NODES = 48
+"""Nodes over what is felt, given a covariate, where two ratings admit."""
 NODES = np.linspace(-8.0, 8.0, 801)
 """Standard normal scores over which the law of two ratings is integrated."""
 
@@ -141,6 +143,34 @@ def admitted_variance(rule: EntryRule, levels: PainLevels) -> Floats:
     kept = 1 + (edge[0] * density[0] - edge[1] * density[1]) / mass - mean**2
     reliability = levels.sd**2 / levels.spread(levels.error_of(rule, earlier)) ** 2
     return np.asarray(levels.sd**2 * (reliability * kept + 1 - reliability))
+
+
+def admission(rule: EntryRule, levels: PainLevels, correlation: float, scores: Floats) -> Floats:
+    """Chance that the rule admits people with these scores of a covariate, (replicate, score).
+
+    Scores are standard normal; ``correlation`` is theirs with lasting true pain. One rating is normal given
+    the score; of two ratings the chances are multiplied given what is felt, and integrated over it.
+    """
+    felt_sd = np.hypot(levels.sd, levels.flare.sd if levels.flare else 0.0)
+    toward = (correlation * levels.sd / felt_sd)[:, None]
+    apart = np.sqrt(1 - toward**2)
+
+    def chance(felt: Floats, spread: Floats, earlier: bool) -> Floats:
+        """Of a rating with this mean, in SDs of what is felt, and this SD."""
+        low, high = rule.limits(levels.step_of(rule, earlier))
+        error = levels.error_of(rule, earlier)[:, None]
+        about = np.hypot(error, spread * felt_sd[:, None])
+        mean = levels.shown[:, None] + felt_sd[:, None] * felt
+        return np.asarray(ndtr((high - mean) / about) - ndtr((low - mean) / about))
+
+    if rule.occasion != "both":
+        return chance(toward * scores, apart, rule.occasion == "screening")
+    own, weight = np.polynomial.hermite_e.hermegauss(OWN_NODES)
+    total = np.zeros((len(felt_sd), len(scores)))
+    for node, share in zip(own, weight / weight.sum(), strict=True):
+        felt = toward * scores + apart * node
+        total += share * chance(felt, np.zeros_like(apart), True) * chance(felt, np.zeros_like(apart), False)
+    return total
 
 
 def by_inversion(rule: EntryRule, levels: PainLevels, n: int, streams: Streams) -> Cohort:

@@ -72,7 +72,9 @@ class Treatment(Part):
         None, description="SD between patients of the effect at the end of a course, points of 0 to 10"
     )
     modification: dict[str, Claim] = Field(
-        {}, description="points of effect per SD of a baseline covariate above its mean; negative is better"
+        {},
+        description="points of effect per SD of a baseline covariate above the mean of the patients of whom "
+        "effects are reported (course.reported_under); negative is better",
     )
     adherence: Adherence | None = None
     therapist_icc: Correlation | None = Field(

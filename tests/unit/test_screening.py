@@ -110,6 +110,20 @@ def test_regression_to_the_mean_is_what_later_ratings_show(clinic, case):
     assert_mean((cohort.rating - cohort.true).ravel(), expected, detects=0.02)
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if not CASES[case][1]])
+def test_a_covariate_is_standardised_among_the_admitted_of_the_reporting_trials(clinic, case):
+    """Mean and SD of disability in the slow plain twin: those who are let in are more disabled."""
+    pain, _, flare = CASES[case]
+    who = rules(pain)
+    mean, sd = clinic.standard("disability", who.pain, levels(flare))
+    plain = twin(who, flare)["disability"]
+    assert_mean(plain, float(mean[0]), detects=0.2)
+    assert plain.std() == pytest.approx(sd[0], abs=0.05)
+    open_rule = clinic.standard("disability", EntryRule(), levels(flare))
+    assert (mean > open_rule[0] + 0.5).all()
+    assert clinic.standard("duration", who.pain, levels(flare))[0] == pytest.approx(8, abs=1e-6)
+
+
 def test_a_flare_makes_regression_to_the_mean_larger():
     rule = EntryRule(at_least=4)
     assert regression_to_mean(rule, levels(flare=True))[0] > regression_to_mean(rule, levels())[0] + 0.6
