@@ -13,6 +13,7 @@ from typing import Any
 from sim.baseline import Enrolment
 from sim.claims import Claim, Mixture, Posterior, PosteriorClaim, claims_in
 from sim.core.loading import SCHEMA, dump, to_yaml
+from sim.logistics import run_of_trials
 from sim.performance import COLUMNS, losses, mean_course, responder_intervals, summarise
 from sim.results import Cell, read_blocks, write_csv, write_text
 from sim.study import Source, Study
@@ -41,7 +42,8 @@ def write_tables(folder: Path, study: Study, replicates: Mapping[Cell, int]) -> 
         tables = read_blocks(folder, cell, used)
         protocol, scenario = study.protocols[cell.protocol], study.scenarios[cell.scenario]
         names = {"protocol": cell.protocol, "scenario": cell.scenario}
-        rows = summarise(protocol, scenario, tables["estimates"], tables["arms"], tables["trials"])
+        rows = [*summarise(protocol, scenario, tables["estimates"], tables["arms"], tables["trials"])]
+        rows += run_of_trials(protocol, tables["estimates"], tables["trials"])
         characteristics += [names | asdict(row) for row in rows]
         responders += [names | row for row in responder_intervals(protocol, tables["arms"])]
         courses += [names | row for row in mean_course(protocol, tables["arms"])]

@@ -86,12 +86,17 @@ def usage(protocol: Protocol, world: World, arm: Ints, life: Life, conduct: Cond
         treated[chosen.treatment] += weeks
         sessions += (course.sessions or 0) * weeks / course.weeks
     count = np.broadcast_to(np.arange(1.0, len(arm) + 1)[:, None], arm.shape)
+    opened = conduct.opened
+    if opened is None:
+        opened = np.zeros((protocol.operations.sites, arm.shape[1]))
     return Usage(
+        arm=arm,
+        arms=len(protocol.arms),
         visits=visits,
         sessions=sessions,
         treated=treated,
         screened=count if conduct.screened is None else conduct.screened,
-        opened=np.zeros((protocol.operations.sites, arm.shape[1]))
-        if conduct.opened is None
-        else conduct.opened,
+        opened=opened,
+        closed=np.full_like(opened, np.inf) if conduct.closed is None else conduct.closed,
+        kits=np.zeros(arm.shape) if conduct.kits is None else conduct.kits.sent,
     )

@@ -83,7 +83,6 @@ def summarise(
     for size in np.unique(estimates["n"]):
         at_size = estimates["n"] == size
         yield from _whole_trial(int(size), trials)
-        yield from _waiting(protocol, int(size), trials)
         if protocol.multiplicity is not None:
             yield from _family(scenario, protocol, int(size), {k: v[at_size] for k, v in estimates.items()})
         for name, estimand in protocol.estimands.items():
@@ -103,26 +102,6 @@ def _whole_trial(size: int, trials: Table) -> Iterator[Characteristic]:
     for metric, column in (("expected_n", "randomised"), ("duration_weeks", "finished")):
         mean = average(np.asarray(trials[column][rows], dtype=np.float64))
         yield Characteristic(size, "", "", metric, mean.value, mean.mcse, int(rows.sum()))
-
-
-def _waiting(protocol: Protocol, size: int, trials: Table) -> Iterator[Characteristic]:
-    """Yield what only some operations know: stopped trials, people screened, and the wait of each arm."""
-    rows = trials["n"] == size
-    replicates = int(rows.sum())
-    if "unfinished" in trials:
-        share = proportion(trials["unfinished"][rows])
-        yield Characteristic(size, "", "", "unfinished", share.value, share.mcse, replicates)
-    for metric in ("screened", "cost"):
-        if metric in trials:
-            mean = average(np.asarray(trials[metric][rows], dtype=np.float64))
-            yield Characteristic(size, "", "", metric, mean.value, mean.mcse, replicates)
-    for arm in (arm.name for arm in protocol.arms if f"waited {arm.name}" in trials):
-        begun, never = trials[f"begun {arm}"][rows], trials[f"never began {arm}"][rows]
-        with np.errstate(invalid="ignore"):
-            wait = average(trials[f"waited {arm}"][rows] / begun)
-            share = average(never / (begun + never))
-        for metric, measured in (("waiting_weeks", wait), ("never_treated", share)):
-            yield Characteristic(size, "", arm, metric, measured.value, measured.mcse, replicates)
 
 
 def family_metrics(scenario: Scenario, protocol: Protocol) -> dict[str, bool]:

@@ -71,11 +71,15 @@ def _conduct(protocol: Protocol, record: TrialRecord, size: int) -> Table:
     if np.isfinite(protocol.operations.latest):
         found["unfinished"] = record.unfinished[size]
     if record.cost is not None:
-        found["cost"] = record.cost[size]
+        found["cost"] = record.cost.total[size]
+        for arm, spent in zip(protocol.arms, record.cost.by_arm, strict=True):
+            found[f"cost {arm.name}"] = spent[size]
     if conduct.screened is not None:
         last = np.take_along_axis(conduct.screened, np.maximum(among - 1, 0)[None], axis=0)[0]
         found["screened"] = np.where(among > 0, last, 0.0)
-    if conduct.start is not None:
+    if conduct.kits is not None:
+        found |= _kits(protocol, record, whole=size == len(record.sizes) - 1)
+    if conduct.start is not None and conduct.waited is not None:
         inside = np.arange(len(conduct.start))[:, None] < among
         begun = inside & np.isfinite(conduct.start)
         for k, arm in enumerate(protocol.arms):
@@ -83,7 +87,18 @@ def _conduct(protocol: Protocol, record: TrialRecord, size: int) -> Table:
             found[f"waited {arm.name}"] = np.where(begun & mine, conduct.start, 0.0).sum(axis=0)
             found[f"begun {arm.name}"] = (begun & mine).sum(axis=0)
             found[f"never began {arm.name}"] = (inside & ~begun & mine).sum(axis=0)
+            found[f"delayed {arm.name}"] = (begun & mine & (conduct.waited > 0)).sum(axis=0)
     return found
+
+
+def _kits(protocol: Protocol, record: TrialRecord, whole: bool) -> Table:
+    """Kits of the drug, and the weeks that each arm went without; nan unless the trial is ``whole``."""
+    kits = record.conduct.kits
+    assert kits is not None
+    found: Table = {"kits shipped": kits.shipped, "kits taken": kits.used.sum(axis=0)}
+    for k, arm in enumerate(protocol.arms):
+        found[f"gap {arm.name}"] = np.where(record.data.arm == k, kits.gap, 0.0).sum(axis=0)
+    return found if whole else {name: np.full_like(values, np.nan) for name, values in found.items()}
 
 
 def _stack(rows: list[Table]) -> Table:

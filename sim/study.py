@@ -26,7 +26,7 @@ NOT_SIMULATED = ("replicates", "size", "region", "sources")
 """Keys of a study that change no block of its run."""
 OUTSIDE = ("cli", "report", "export", "replay.py", "synthesis", "evidence")
 """Parts of the package that change no result of a run."""
-COUNTING = ("archive.py", "baseline.py", "results.py", "performance.py")
+COUNTING = ("archive.py", "baseline.py", "logistics.py", "results.py", "performance.py")
 """Modules that change no simulated block, but what is counted from the blocks."""
 
 

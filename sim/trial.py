@@ -14,6 +14,7 @@ from sim.estimand import Observations
 from sim.events import Events
 from sim.lives import Life, World, create, experience, lose
 from sim.operations.base import Conduct
+from sim.operations.costs import Spent
 from sim.protocol import Look, Protocol
 from sim.rules.base import Looks, Verdict
 from sim.rules.significance import Significance
@@ -97,7 +98,7 @@ class TrialRecord:
     conduct
         When patients of the largest size were randomised and treated.
     cost
-        In the scenario's currency, (size, replicate); None: it has no prices.
+        In the scenario's currency; None: it has no prices.
     """
 
     sizes: tuple[int, ...]
@@ -111,7 +112,7 @@ class TrialRecord:
     analysed: Ints
     unfinished: Mask
     conduct: Conduct
-    cost: Floats | None
+    cost: Spent | None
 
 
 def simulate(
@@ -142,7 +143,7 @@ def simulate(
     finished, randomised, unfinished = calendar(conduct.enrolled, protocol, analysed, sizes)
     cost = None
     if truth.costs is not None:
-        cost = truth.costs.total(usage(protocol, world, arm, life, conduct), randomised, finished)
+        cost = truth.costs.spent(usage(protocol, world, arm, life, conduct), randomised, finished)
     return TrialRecord(
         sizes=sizes,
         findings=tuple(found.without(unfinished) for found in findings),

@@ -97,6 +97,12 @@ class Kits:
     gap: Floats
     shipped: Floats
 
+    @property
+    def sent(self) -> Floats:
+        """Kits sent for each patient, those that nobody took shared out by the kits taken."""
+        taken = self.used.sum(axis=0)
+        return np.asarray(self.used * (self.shipped / np.maximum(taken, 1.0)))
+
 
 @dataclass(frozen=True)
 class Conduct:
@@ -110,6 +116,8 @@ class Conduct:
         From randomisation to the start of treatment; None: as the treatment has it for everybody.
     gave_up
         From randomisation to the patient's giving up the wait for it; None: nobody does.
+    waited
+        Weeks for a therapist or the drug once the patient was ready for treatment; None: nobody waits.
     screened
         People screened up to each patient's randomisation, that patient included; None: not counted.
     opened, closed
@@ -123,6 +131,7 @@ class Conduct:
     enrolled: Floats
     start: Floats | None = None
     gave_up: Floats | None = None
+    waited: Floats | None = None
     screened: Floats | None = None
     opened: Floats | None = None
     closed: Floats | None = None

@@ -12,7 +12,7 @@ from sim.core.parts import Part
 from sim.core.streams import BLOCK_SIZE
 
 Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+Ints = NDArray[np.integer]
 
 WEEKS_A_MONTH = 365.25 / 12 / 7
 
@@ -28,6 +28,7 @@ class Costs(Part):
     per_patient: Positive | None = Field(None, description="patient randomised")
     per_visit: Positive | None = Field(None, description="visit attended, the one at week 0 included")
     per_session: Positive | None = Field(None, description="session of treatment given")
+    per_kit: Positive | None = Field(None, description="kit of a drug sent to a site, used or not")
     per_treated_week: dict[str, Positive] = Field(
         {}, description="of treatment (its doses), by the treatment's name"
     )
@@ -51,21 +52,45 @@ class Usage:
 
     Attributes
     ----------
+    arm, arms
+        Of each patient, (patient, replicate), and how many there are.
     visits, sessions
         Of each patient, (patient, replicate).
     treated
         Weeks of treatment of each patient by treatment, (patient, replicate).
     screened
         People screened up to each patient, (patient, replicate).
-    opened
-        Opening of each site, (site, replicate), weeks.
+    opened, closed
+        Opening and closing of each site, (site, replicate), weeks; ``inf``: open to the end.
+    kits
+        Kits sent for each patient, those that nobody took shared out by the kits taken, (patient, replicate).
     """
 
+    arm: Ints
+    arms: int
     visits: Floats
     sessions: Floats
     treated: Mapping[str, Floats]
     screened: Floats
     opened: Floats
+    closed: Floats
+    kits: Floats
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a block of trials cost, in the scenario's currency.
+
+    Attributes
+    ----------
+    total
+        Of each trial, (size, replicate).
+    by_arm
+        Of the patients of each arm, (arm, size, replicate): without screening and sites.
+    """
+
+    total: Floats
+    by_arm: Floats
 
 
 @dataclass(frozen=True)
@@ -79,10 +104,11 @@ class CostLevels:
     per_patient: Floats
     per_visit: Floats
     per_session: Floats
+    per_kit: Floats
     per_treated_week: Mapping[str, Floats]
 
-    def total(self, used: Usage, randomised: NDArray[np.integer], finished: Floats) -> Floats:
-        """Cost of each trial, (size, replicate), of the patients randomised by the week when it finished.
+    def spent(self, used: Usage, randomised: Ints, finished: Floats) -> Spent:
+        """Add up what was used for the patients randomised by the week when each trial finished.
 
         Parameters
         ----------
@@ -90,10 +116,22 @@ class CostLevels:
             (size, replicate); weeks since the first site opened.
         """
         patients = self.per_patient + used.visits * self.per_visit + used.sessions * self.per_session
+        patients += used.kits * self.per_kit
         for name, price in self.per_treated_week.items():
             patients += used.treated.get(name, 0.0) * price
-        so_far = np.cumsum(patients, axis=0) + used.screened * self.per_screened
-        last = np.take_along_axis(so_far, np.maximum(randomised - 1, 0), axis=0)
-        months = np.maximum(finished[:, None, :] - used.opened, 0.0).sum(axis=1) / WEEKS_A_MONTH
-        sites = len(used.opened) * self.per_site + months * self.per_site_month
-        return np.asarray(self.fixed + sites + np.where(randomised > 0, last, 0.0))
+        by_arm = np.stack(
+            [_by_size(np.where(used.arm == k, patients, 0.0), randomised) for k in range(used.arms)]
+        )
+        months = np.minimum(finished[:, None, :], used.closed) - used.opened
+        sites = len(used.opened) * self.per_site
+        sites = sites + np.maximum(months, 0.0).sum(axis=1) / WEEKS_A_MONTH * self.per_site_month
+        last = np.take_along_axis(used.screened, np.maximum(randomised - 1, 0), axis=0)
+        screening = np.where(randomised > 0, last, 0.0) * self.per_screened
+        return Spent(self.fixed + sites + screening + by_arm.sum(axis=0), by_arm)
+
+
+def _by_size(each: Floats, randomised: Ints) -> Floats:
+    """Sum over the patients randomised, (size, replicate), of what each costs, (patient, replicate)."""
+    so_far = np.cumsum(each, axis=0)
+    last = np.take_along_axis(so_far, np.maximum(randomised - 1, 0), axis=0)
+    return np.where(randomised > 0, last, 0.0)

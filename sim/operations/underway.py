@@ -1,6 +1,6 @@
 """A block of trials while they run: paused at any week, the later patients' arms decided, run on."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,8 +115,8 @@ class Underway:
             for (_, _, replicate), (shelf, _) in self.shelves.items():
                 shipped[replicate] += shelf.shipped - self.supply.stock
             kits = Kits(waits.used, waits.gap, shipped)
-        c = self.conduct
-        return Conduct(enrolled, waits.start, waits.gave_up, c.screened, c.opened, c.closed, c.site, kits)
+        waited = waits.start - people.wait
+        return replace(self.conduct, start=waits.start, gave_up=waits.gave_up, waited=waited, kits=kits)
 
     def _note(
         self,

@@ -123,7 +123,7 @@ def test_costs_are_prices_times_what_is_counted(study):
     until_week_12 = 12.0  # a treatment without a length goes on until the primary visit
     expected = 7e5 + 10 * 1e4 + 3 * last + 300 * (100 + 10 * 6) + therapy * 9 * 50 + months * 30
     expected = expected + (300 - therapy) * until_week_12 * 2
-    assert np.allclose(record.cost[0], expected)
+    assert np.allclose(record.cost.total[0], expected)
 
 
 @pytest.mark.parametrize(
