@@ -103,11 +103,14 @@ def ratio(above: Floats, below: Floats) -> Measured:
 
 
 def quantile(values: Floats, level: float) -> Measured:
-    """Quantile over trials; its error is the width of the 95 % interval by order statistics over 2 × 1.96.
+    """Quantile over trials; its error is the width of its 95 % interval by order statistics, over 2 × 1.96.
 
     The interval holds for any distribution (Conover 1999, section 3.2).
     """
     ordered, n = np.sort(values), len(values)
     half = Z * np.sqrt(n * level * (1 - level))
     low, high = np.clip(np.round([n * level - half, n * level + half]), 0, n - 1).astype(int)
-    return Measured(float(np.quantile(values, level, method="median_unbiased")), float((ordered[high] - ordered[low]) / (2 * Z)))
+    return Measured(
+        float(np.quantile(values, level, method="median_unbiased")),
+        float((ordered[high] - ordered[low]) / (2 * Z)),
+    )
