@@ -37,6 +37,7 @@ def command() -> typer.Typer:
         evidence,
         export,
         fit,
+        predict,
         region,
         replay,
         run,
@@ -50,6 +51,7 @@ def command() -> typer.Typer:
     app.command()(studies.check)
     app.command()(size.size)
     app.command()(region.region)
+    app.command()(predict.predict)
     app.command()(adaptive.adaptive)
     app.command()(replay.replay)
     app.command()(compare.compare)
