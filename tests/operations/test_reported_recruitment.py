@@ -35,7 +35,7 @@ class Reported:
     a_month: float
 
     def predicted(self, rate: np.ndarray, late: float = 0.0) -> np.ndarray:
-        """Months to the last patient at a rate a week and site, both (trial,); sites open ``late`` weeks late."""
+        """Months to the last patient, (trial,), at a weekly rate of a site; each opens ``late`` weeks on."""
         shared = {"between_sites": SHAPE, "never_recruits": 0.15, "activation": late}
         many = {name: np.full(BLOCK_SIZE, value) for name, value in shared.items() if value}
         conditions = ConditionLevels(**many) if self.sites > 1 else ConditionLevels()
