@@ -60,7 +60,7 @@ class Trial:
         """
         finding, c = self.record.findings[0], self.column
         estimand = self.protocol.estimands[finding.estimand]
-        better = self.protocol.endpoints[estimand.endpoint].better
+        better = estimand.better(self.protocol.endpoints[estimand.endpoint])
         estimate = finding.estimate
         cuts, looks = self.protocol.looks_of(self.record.sizes)
         columns = {"analysed": estimate.n, "estimate": estimate.estimate, "se": estimate.se}

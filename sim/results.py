@@ -216,3 +216,12 @@ class Results:
         used = self.provenance["replicates"][f"{protocol}.{scenario}"]
         columns = read_blocks(self.folder, Cell(protocol, scenario), used, (table,))[table]
         return pd.DataFrame({name: np.asarray(column) for name, column in columns.items()})
+
+    def of_estimand(self, cell: Cell, estimand: str, n: int) -> "pd.DataFrame":
+        """Read one cell's records of one estimand at one size: a row a replicate and compared arm."""
+        import pandas as pd
+
+        used = self.provenance["replicates"][f"{cell.protocol}.{cell.scenario}"]
+        columns = read_blocks(self.folder, cell, used, ("estimates",))["estimates"]
+        rows = np.flatnonzero((columns["estimand"] == estimand) & (columns["n"] == n))
+        return pd.DataFrame({name: np.asarray(column[rows]) for name, column in columns.items()})

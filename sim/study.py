@@ -20,11 +20,12 @@ from sim.core.streams import BLOCK_SIZE
 from sim.population import Population
 from sim.protocol import Protocol
 from sim.scenario import Scenario
+from sim.variation import Sensitivity
 
 MOST_REPLICATES = 10_000_000
-NOT_SIMULATED = ("replicates", "size", "region", "sources")
+NOT_SIMULATED = ("replicates", "size", "region", "sensitivity", "sources")
 """Keys of a study that change no block of its run."""
-OUTSIDE = ("cli", "report", "export", "replay.py", "synthesis", "evidence")
+OUTSIDE = ("cli", "report", "export", "replay.py", "examples.py", "synthesis", "evidence")
 """Parts of the package that change no result of a run."""
 COUNTING = ("archive.py", "baseline.py", "logistics.py", "results.py", "performance.py")
 """Modules that change no simulated block, but what is counted from the blocks."""
@@ -142,6 +143,7 @@ class Study(Part):
     sources: dict[str, Source] = {}
     size: Sizing | None = None
     region: Region | None = None
+    sensitivity: Sensitivity | None = None
 
     @classmethod
     def load(cls, path: Path | str, overrides: tuple[str, ...] = ()) -> "Study":
@@ -201,11 +203,24 @@ class Study(Part):
                 )
             for name in claim.synthesis_names() - set(self.syntheses):
                 raise wrong(f"{path}.synthesis: unknown synthesis '{name}':{suggest(name, self.syntheses)}")
+        self._check_questions()
+        return self
+
+    def _check_questions(self) -> None:
+        """Refuse a question beside the run that names what the study does not hold."""
         if self.size:
             self._check_size(self.size)
         if self.region:
             self._check_region(self.region)
-        return self
+        if self.sensitivity:
+            self._check_sensitivity(self.sensitivity)
+
+    def _check_sensitivity(self, sensitivity: Sensitivity) -> None:
+        known = (("protocol", self.protocols), ("scenario", self.scenarios))
+        for field, names in known:
+            chosen = getattr(sensitivity, field)
+            if chosen is not None and chosen not in names:
+                raise wrong(f"sensitivity.{field}: unknown name '{chosen}':{suggest(chosen, names)}")
 
     def _check_region(self, region: Region) -> None:
         null = [name for name, scenario in self.scenarios.items() if scenario.null]
@@ -228,6 +243,18 @@ class Study(Part):
     def cells(self) -> list[tuple[str, str]]:
         """Every pair of protocol and scenario, in the order of the file."""
         return [(protocol, scenario) for protocol in self.protocols for scenario in self.scenarios]
+
+    @property
+    def main(self) -> tuple[str, str]:
+        """Protocol and scenario that the answer is given for.
+
+        The protocol of ``size`` or else the first; the scenario in which every trial draws its own truth, or
+        else the first that is not null.
+        """
+        alive = [name for name, scenario in self.scenarios.items() if not scenario.null]
+        drawn = [name for name in alive if self.scenarios[name].claims.is_drawn]
+        protocol = self.size.protocol if self.size else next(iter(self.protocols))
+        return protocol, next(iter(drawn + alive), next(iter(self.scenarios)))
 
     def synthesis_names(self) -> set[str]:
         """Names of the syntheses that the scenarios rest on."""

@@ -37,11 +37,11 @@ def command() -> typer.Typer:
         evidence,
         export,
         fit,
-        predict,
         region,
         replay,
         run,
         scaffold,
+        sensitivity,
         size,
         studies,
     )
@@ -51,7 +51,7 @@ def command() -> typer.Typer:
     app.command()(studies.check)
     app.command()(size.size)
     app.command()(region.region)
-    app.command()(predict.predict)
+    app.command()(sensitivity.sensitivity)
     app.command()(adaptive.adaptive)
     app.command()(replay.replay)
     app.command()(compare.compare)

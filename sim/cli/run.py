@@ -20,10 +20,13 @@ from rich.progress import (
 from sim.cli.console import err, out, print_json
 from sim.cli.studies import read_study
 from sim.core.errors import InputError
+from sim.examples import write as write_examples
 from sim.execution import Plan, run, run_some
 from sim.executors import cluster, default_workers
 from sim.results import Results
 from sim.sample_size import default_sizing, find, searches, write
+from sim.sensitivity import vary
+from sim.sensitivity import write as write_sensitivity
 from sim.study import Study
 
 Assignments = Annotated[
@@ -92,11 +95,15 @@ def study_run(  # noqa: PLR0913, one parameter an option
 
 
 def complete(study: Study, plan: Plan, results: Results, quiet: bool) -> None:
-    """Keep the syntheses beside the results, and find the sample sizes that the study asks for."""
+    """Keep the syntheses beside the results, with example trials and what else the study asks for."""
     for name, file in plan.posteriors.items():
         copy_synthesis(file.parent, results.folder / "synthesis" / name)
     if study.size:
         size_all(study, plan, results.folder, quiet)
+    write_examples(results.folder, study, results, plan)
+    if study.sensitivity:
+        with telling(plan, "simulating variations", quiet) as told:
+            write_sensitivity(results.folder, vary(study, study.sensitivity, told, results.folder))
 
 
 def tell_results(results: Results, json: bool) -> None:
