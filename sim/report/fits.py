@@ -8,7 +8,7 @@ from typing import Any
 from sim.report.grid import Entry, Grid, between, grid
 from sim.report.material import Fit, rows_of
 from sim.report.notation import NONE, Interval, number
-from sim.report.pictures import Picture
+from sim.report.picture import Picture
 
 DIAGNOSTICS = {
     "max_rhat": "largest R-hat (1 is perfect, above 1.01 is refused)",

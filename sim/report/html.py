@@ -9,8 +9,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 import sim.report.design as design
+import sim.report.examples as examples
+import sim.report.looks as looks
 import sim.report.patients as patients
+import sim.report.region as region
+import sim.report.sensitivity as sensitivity
 import sim.report.tables as tables
+import sim.report.truth as truth
+from sim.report.checklist import CHECKLISTS
 from sim.report.fits import gather
 from sim.report.grid import Grid
 from sim.report.limits import limits
@@ -22,11 +28,20 @@ from sim.report.summary import summarise
 from sim.report.words import answer, basis, effect_words, lead, question
 from sim.results import Results, write_text
 
+SECTIONS = {
+    "answer": "Answer", "limits": "Limits", "estimands": "Estimands", "trial": "Trial",
+    "evidence": "Evidence", "assumptions": "Assumptions", "patients": "Patients", "design": "Design",
+    "scenarios": "Scenarios", "responders": "Responders", "sizes": "Patients needed",
+    "characteristics": "Operating characteristics", "error": "Type I error", "examples": "Example trials",
+    "sensitivity": "Sensitivity", "operations": "Operations", "checklist": "Checklists",
+    "sources": "Sources", "words": "Words", "run": "This run",
+}  # fmt: skip
+"""Sections in their order, by anchor; each is a template of that name."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(results: Results) -> Path:
-    """Write ``report.html`` and ``figures/*.png`` into the results folder, from what is in the folder.
+    """Write ``report.html`` and ``figures/`` into the results folder from its tables.
 
     Returns
     -------
@@ -67,6 +82,7 @@ def _context(material: Material) -> dict[str, Any]:
     summary = summarise(material)
     study = material.study
     return {
+        "sections": SECTIONS,
         "title": study.name.replace("_", " "),
         "question": question(material),
         "lead": lead(summary),
@@ -88,16 +104,23 @@ def _context(material: Material) -> dict[str, Any]:
         "sources": references(material.results.folder),
         "provenance": material.results.provenance,
         "glossary": GLOSSARY,
+        "replays": examples.replays(material),
+        "checklists": CHECKLISTS,
     }
 
 
 def _tables(material: Material) -> dict[str, Grid | None]:
+    named: dict[str, Callable[[Material], Grid | None]] = {
+        "looks": looks.table, "prior": truth.table, "region": region.table, "examples": examples.table,
+        "sensitivity": sensitivity.table,
+    }  # fmt: skip
     makers: tuple[Callable[[Material], Grid | None], ...] = (
         design.arms, design.estimands, design.scenarios, design.assumed, patients.baseline,
         patients.screening, patients.losses, tables.responders, tables.courses, tables.sizes, tables.success,
-        tables.by_arm, tables.whole_trial, tables.by_size,
+        tables.by_arm, tables.whole_trial, tables.by_size, tables.null,
     )  # fmt: skip
     made = {make.__name__: make(material) for make in makers}
+    made |= {name: make(material) for name, make in named.items()}
     if len(material.study.protocols) > 1:
         return made
     return {name: grid and grid.without("protocol") for name, grid in made.items()}

@@ -84,8 +84,7 @@ class Material:
         if not file.exists():
             raise InputError(f"{file}: no such file; a results folder holds the study that made it")
         study = load(file, Study)
-        protocol = study.size.protocol if study.size else next(iter(study.protocols))
-        return cls(results, study, Cell(protocol, _main_scenario(study)))
+        return cls(results, study, Cell(*study.main))
 
     @property
     def protocol(self) -> Protocol:
@@ -129,6 +128,11 @@ class Material:
         """Endpoints that a patient reaches or does not, with a short label each."""
         return {name: brief(e) for name, e in self.protocol.endpoints.items() if e.outcome == "binary"}
 
+    @cached_property
+    def primary_records(self) -> "pd.DataFrame":
+        """Records of the main cell's primary estimand at its full size: a row a replicate and arm."""
+        return self.results.of_estimand(self.main, self.primary, self.protocol.n)
+
     def table(self, name: str) -> "pd.DataFrame | None":
         """Read one of the run's tables; None where the run has none."""
         return read_table(self.results.folder / f"{name}.csv")
@@ -139,12 +143,6 @@ class Material:
             folder = self.results.folder / "synthesis" / name
             if folder.is_dir():
                 yield Fit(name, folder)
-
-
-def _main_scenario(study: Study) -> str:
-    alive = [name for name, scenario in study.scenarios.items() if not scenario.null]
-    drawn = [name for name in alive if study.scenarios[name].claims.is_drawn]
-    return next(iter(drawn + alive), next(iter(study.scenarios)))
 
 
 def brief(endpoint: Endpoint) -> str:

@@ -1,40 +1,55 @@
 """Which figures a run gets, drawn from its tables into ``figures/``."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import sim.report.examples as examples
 import sim.report.figures as figures
+import sim.report.looks as looks
+import sim.report.region as region
+import sim.report.sensitivity as sensitivity
+import sim.report.truth as truth
 from sim.performance import success_metric
 from sim.report.material import Material, rows_of
 from sim.report.metrics import SUCCESS
 from sim.report.notation import number
+from sim.report.picture import Picture
 from sim.report.summary import main_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure on disk, with what it shows in words for those who cannot see it."""
-
-    file: Path
-    alt: str
-    caption: str
-
-
 def draw(material: Material) -> dict[str, Picture | None]:
     """Draw every figure, by name; None where the run has no data for it."""
-    makers: dict[str, Callable[[Material, Path], Picture | None]] = {
-        "responders": _responders,
-        "courses": _courses,
-        "sizes": _sizes,
-        "curve": _curve,
-    }
     folder = material.results.folder / "figures"
-    return {name: make(material, folder / f"{name}.png") for name, make in makers.items()}
+    return {name: make(material, folder / f"{name}.png") for name, make in MAKERS.items()}
+
+
+def _schema(material: Material, file: Path) -> Picture:
+    """Draw the main protocol: its arms over the weeks."""
+    import pandas as pd
+
+    protocol, scenario = material.protocol, material.scenario
+    rows, until = [], protocol.last_week
+    for arm in protocol.arms:
+        treatment = scenario.treatments[arm.treatment]
+        weeks = treatment.weeks
+        known = weeks is not None and not weeks.synthesis_names()
+        end = weeks.mean({}) if weeks is not None and known else until
+        patients = round(protocol.n * arm.ratio / sum(protocol.ratio))
+        rows.append({"arm": material.labels[arm.name], "patients": patients, "start": 0.0, "end": end})
+    frame = pd.DataFrame(rows)
+    said = "; ".join(f"{r['arm']}: {r['patients']} patients, treated to week {r['end']:g}" for r in rows)
+    words = (
+        f"Schema of the trial: {protocol.n} patients are randomised to {len(rows)} arms. {said}.",
+        f"The trial '{material.main.protocol}': who gets what, for how long, and when patients are seen.",
+    )
+    panels = figures.trial_schema(
+        frame, protocol.visits, protocol.primary_week, material.labels[material.control]
+    )
+    return Picture.keep(panels, frame, file, words)
 
 
 def _responders(material: Material, file: Path) -> Picture | None:
@@ -48,16 +63,16 @@ def _responders(material: Material, file: Path) -> Picture | None:
     rows = rows.assign(
         arm=rows["arm"].map(material.labels), endpoint=rows["endpoint"].map(material.responses)
     )
-    figures.save(figures.responder_bars(rows, material.labels[material.control]), file)
     said = "; ".join(
         f"{endpoint}: " + ", ".join(f"{row['arm']} {number(row['mean'])}" for row in rows_of(mine))
         for endpoint, mine in rows.groupby("endpoint", sort=False)
     )
-    return Picture(
-        file,
+    words = (
         f"Bars of the share of patients who respond at week {week:g}, by arm. {said}.",
         f"Who responds at week {week:g}, {_where(material)}. No rating counts as no response.",
     )
+    panels = figures.responder_bars(rows, material.labels[material.control])
+    return Picture.keep(panels, rows, file, words)
 
 
 def _where(material: Material) -> str:
@@ -67,14 +82,14 @@ def _where(material: Material) -> str:
 def _courses(material: Material, file: Path) -> Picture:
     rows = main_rows(material, "courses")
     rows = rows.assign(arm=rows["arm"].map(material.labels))
-    figures.save(figures.pain_courses(rows, material.labels[material.control]), file)
     last = rows[rows["week"] == rows["week"].max()]
     said = ", ".join(f"{row['arm']} {number(row['mean'], 1)}" for row in rows_of(last))
-    return Picture(
-        file,
+    words = (
         f"Lines of mean pain over time, each arm beside the control. At week {rows['week'].max():g}: {said}.",
         f"Mean pain of the patients who were rated, {_where(material)}.",
     )
+    panels = figures.pain_courses(rows, material.labels[material.control])
+    return Picture.keep(panels, rows, file, words)
 
 
 def _sizes(material: Material, file: Path) -> Picture | None:
@@ -89,12 +104,11 @@ def _sizes(material: Material, file: Path) -> Picture | None:
         arm=curve["arm"].map(material.labels),
     )
     goals = {title(row["target"].capitalize(), row["scenario"]): row["goal"] for row in rows_of(wanted)}
-    figures.save(figures.success_curves(curve, goals), file)
-    return Picture(
-        file,
+    words = (
         f"Lines of the share of trials that succeed against patients per arm. {_ends(curve)}",
         "How success grows with the number of patients. Bands: 95 % Monte Carlo error. Line: the goal.",
     )
+    return Picture.keep(figures.success_curves(curve, goals), curve, file, words)
 
 
 def _curve(material: Material, file: Path) -> Picture | None:
@@ -114,13 +128,12 @@ def _curve(material: Material, file: Path) -> Picture | None:
         n_per_arm=[_per_arm(material, n, arm) for n, arm in zip(curve["n"], curve["arm"], strict=True)],
         arm=curve["arm"].map(material.labels),
     )
-    figures.save(figures.success_curves(curve, {}), file)
-    return Picture(
-        file,
+    words = (
         f"Lines of the share of trials that succeed against patients per arm, by scenario. {_ends(curve)}",
         f"Success on the primary estimand at smaller sizes of the same trial, up to {material.protocol.n} "
         "patients in all. Bands: 95 % Monte Carlo error.",
     )
+    return Picture.keep(figures.success_curves(curve, {}), curve, file, words)
 
 
 def _per_arm(material: Material, total: int, arm: str) -> float:
@@ -138,3 +151,18 @@ def _last(rows: "pd.DataFrame") -> Iterator[str]:
     for arm, mine in rows.groupby("arm", sort=False):
         end = mine.iloc[-1]
         yield f"{arm} {number(end['value'])} at {number(end['n_per_arm'], 0)}"
+
+
+MAKERS: dict[str, Callable[[Material, Path], Picture | None]] = {
+    "schema": _schema,
+    "bounds": looks.picture,
+    "responders": _responders,
+    "courses": _courses,
+    "sizes": _sizes,
+    "curve": _curve,
+    "truth": truth.picture,
+    "region": region.picture,
+    "examples": examples.picture,
+    "sensitivity": sensitivity.picture,
+}
+"""What draws each figure, by its name."""

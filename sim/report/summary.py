@@ -115,9 +115,7 @@ def true_effects(material: Material) -> dict[str, Interval]:
     Where every trial draws its own truth, the interval is that of the true effect (the predictive
     distribution of a new trial's effect). Where the truth is fixed, it is that of the trials' estimates.
     """
-    protocol, scenario = material.main.protocol, material.main.scenario
-    records = material.results.records(protocol, scenario)
-    chosen = records[(records["estimand"] == material.primary) & (records["n"] == material.protocol.n)]
+    chosen = material.primary_records
     column = "truth" if material.scenario.claims.is_drawn else "estimate"
     found = {}
     for arm in material.compared:

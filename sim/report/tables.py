@@ -212,3 +212,19 @@ def by_size(material: Material) -> Grid | None:
         rows.append([*names, *(_metric(found[n]) if n in found else Entry(NONE) for n in totals)])
     header = ["protocol", "scenario", "estimand", "arm", "success is", *(f"n = {n}" for n in totals)]
     return grid("Success by number of patients in all (Monte Carlo error in brackets)", header, rows)
+
+
+def null(material: Material) -> Grid | None:
+    """Success rates of the scenarios in which no treatment differs from its control; None where none is."""
+    frame = at_full_size(material)
+    names = [name for name, scenario in material.study.scenarios.items() if scenario.null]
+    wanted = frame["metric"].isin(["type_1_error", "family_wise_error"])
+    frame = frame[wanted & frame["scenario"].isin(names)]
+    rows: list[list[Entry | str]] = []
+    for row in rows_of(frame):
+        labels = material.labels_of(row["protocol"])
+        whom = labels.get(str(row["arm"]), "any hypothesis")
+        estimand = row["estimand"] if isinstance(row["estimand"], str) else NONE
+        rows.append([row["protocol"], row["scenario"], estimand, whom, _metric(row), f"{row['replicates']}"])
+    header = ["protocol", "scenario", "estimand", "arm", "type I error", "simulated trials"]
+    return grid("Type I error (Monte Carlo error in brackets)", header, rows) if rows else None

@@ -10,7 +10,14 @@ import pytest
 from matplotlib.figure import Figure
 
 from sim import Plan, Results, Study, run
+from sim.examples import write as write_examples
 from sim.report.html import render
+from sim.report.material import Material
+from sim.report.picture import Picture
+from sim.report.pictures import MAKERS
+from sim.sensitivity import vary
+from sim.sensitivity import write as write_sensitivity
+from sim.variation import Sensitivity
 
 EFFECTS = """treatment,class,mean,sd,low,high,trials,patients,basis
 talking,psychological,-1.3,0.4,-2.1,-0.5,1,45,direct
@@ -31,6 +38,14 @@ small,power,0.9,expected,talk,60,240,0.91,0.008,55,66,
 small,assurance,0.8,drawn,active,130,520,0.81,0.01,118,150,
 small,assurance,0.8,drawn,both,,,0.44,0.01,,,assurance levels off at 0.44
 small,assurance,0.8,drawn,talk,90,360,0.8,0.01,80,101,
+"""
+
+REGION = """protocol,hypothesis,population.variation.sd,treatments.placebo.withdrawal,value,mcse,high,\
+replicates
+small,primary.active,1.5,0.005,0.026,0.002,0.034,4096
+small,primary.active,2.7,0.005,0.031,0.003,0.039,4096
+small,any,1.5,0.005,0.052,0.004,0.066,4096
+small,any,2.7,0.005,0.055,0.004,0.069,4096
 """
 
 
@@ -78,6 +93,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Results:
     results = run(study, Plan(posteriors={"toy": draws}, workers=1), folder)
     (folder / "sample_sizes.csv").write_text(SIZES)
     (folder / "size_curve.csv").write_text(size_curve())
+    plan = Plan(posteriors={"toy": draws}, workers=1)
+    write_examples(folder, study, results, plan)
+    write_sensitivity(folder, vary(study, Sensitivity(replicates=128), plan))
+    (folder / "region.csv").write_text(REGION)
     (folder / "synthesis" / "toy").mkdir(parents=True)
     write_synthesis(folder / "synthesis" / "toy")
     render(results)
@@ -89,6 +108,18 @@ def copy(finished: Results, tmp_path: Path) -> Results:
     """The finished run in a folder that a test may change."""
     shutil.copytree(finished.folder, tmp_path / "run")
     return Results.open(tmp_path / "run")
+
+
+@pytest.fixture
+def drawn(finished: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the figures of the finished run as they are, where a test is about the text alone."""
+    folder = finished.folder / "figures"
+
+    def kept(material: Material) -> dict[str, Picture | None]:
+        places = {name: folder / f"{name}.png" for name in MAKERS}
+        return {name: Picture(at, name, name) if at.exists() else None for name, at in places.items()}
+
+    monkeypatch.setattr("sim.report.html.draw", kept)
 
 
 @dataclass

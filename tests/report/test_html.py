@@ -4,20 +4,35 @@ import re
 import shutil
 from base64 import b64decode
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sim import Results
+import sim.report.looks as looks
+from sim import Plan, Results, Study, run
 from sim.core.errors import InputError
+from sim.report.checklist import CHECKLISTS
 from sim.report.html import render
+from sim.report.material import Material
+from sim.report.pictures import MAKERS
 
 from .conftest import Page, Shown
 
 SECTIONS = [
-    *("answer", "limits", "trial", "scenarios", "patients", "responders", "sizes"),
-    *("characteristics", "evidence", "assumptions", "sources", "words", "run"),
+    *("answer", "limits", "estimands", "trial", "evidence", "assumptions", "patients", "design", "scenarios"),
+    *(
+        "responders",
+        "sizes",
+        "characteristics",
+        "error",
+        "examples",
+        "sensitivity",
+        "operations",
+        "checklist",
+    ),
+    *("sources", "words", "run"),
 ]
 LABELS = {
     "control": "placebo", "active": "drug", "both": "drug and another drug", "talk": "talking therapy",
@@ -144,7 +159,7 @@ def test_every_figure_is_embedded_and_has_words(page: Page, finished: Results) -
     images = [values for tag, values in page.tags if tag == "img"]
     assert all(len(str(values["alt"])) > 30 for values in images)
     embedded = {b64decode(str(values["src"]).split(",")[1]) for values in images}
-    for name in ("responders", "courses", "sizes", "curve"):
+    for name in set(MAKERS) - {"bounds"}:
         assert (finished.folder / "figures" / f"{name}.png").read_bytes() in embedded
     for name in ("forest", "network"):
         assert (finished.folder / "synthesis" / "toy" / "figures" / f"{name}.png").read_bytes() in embedded
@@ -191,18 +206,20 @@ def test_rendering_again_gives_the_same_page(copy: Results) -> None:
     assert render(copy).read_bytes() == before
 
 
-def test_a_run_without_sizes_and_synthesis_still_has_a_page(copy: Results) -> None:
-    for name in ("sample_sizes.csv", "size_curve.csv", "power_curve.csv"):
+def test_a_run_without_sizes_and_synthesis_still_has_a_page(copy: Results, drawn: None) -> None:
+    for name in ("sample_sizes.csv", "size_curve.csv", "power_curve.csv", "examples.csv", "region.csv"):
         (copy.folder / name).unlink()
     shutil.rmtree(copy.folder / "synthesis")
     bare = Page(render(copy).read_text(encoding="utf-8"))
     assert [values["id"] for tag, values in bare.tags if tag == "section"] == SECTIONS
     assert "looked for no sample size" in bare.sections["sizes"]
+    assert "holds no example trials" in bare.sections["examples"]
+    assert "was not" in bare.sections["error"]
     assert "synthesis toy are not in this folder" in bare.sections["evidence"]
     assert "how many patients would it need" not in bare.sections[""]
 
 
-def test_text_from_the_input_cannot_become_markup(copy: Results) -> None:
+def test_text_from_the_input_cannot_become_markup(copy: Results, drawn: None) -> None:
     file = copy.folder / "study.yaml"
     file.write_text(
         file.read_text().replace("Its control knew the treatment.", "<b onclick=x()>bold</b> & more")
@@ -252,3 +269,60 @@ def test_losses_stand_beside_the_reported_ones(page: Page, finished: Results) ->
     last = lost["week"] == lost["week"].max()
     wanted = lost[lost["reported"].notna() | (last & (lost["share"] > 0))]
     assert [row["simulated"].value for row in shown] == list(wanted["share"])
+
+
+def test_examples_variations_and_region_are_those_of_their_tables(page: Page, finished: Results) -> None:
+    told = finished.table("examples")
+    rows = by_head(page, "Example trials look by look")
+    assert [row["estimate (95 % interval)"].value for row in rows] == list(told["estimate"])
+    assert [row["true effect"].value for row in rows] == list(told["truth"])
+    for place in set(told["replicate"]):
+        assert f"--scenario drawn --replicate {place}" in page.sections["examples"]
+    varied = finished.table("sensitivity")
+    varied = varied[varied["what"].notna() & (varied["n"] == 160)]
+    rows = by_head(page, "One thing at a time, on the same patients (Monte Carlo error in brackets)")
+    for row, csv in zip(rows, varied.to_dict("records"), strict=True):
+        agrees(row["value"], csv["value"], csv["mcse"])
+        assert (row["setting"].text, row["difference"].value) == (csv["setting"], csv["difference"])
+    rows = by_head(page, "Type I error over the region, largest first (Monte Carlo error in brackets)")
+    assert [row["type I error"].value for row in rows] == [0.055, 0.052, 0.031, 0.026]
+    assert rows[0]["nuisance values"].text == "variation sd 2.7, placebo withdrawal 0.005"
+
+
+def test_prior_uncertainty_stands_apart_from_monte_carlo_error(page: Page, finished: Results) -> None:
+    rows = by_head(page, "Assurance and what it averages over (Monte Carlo error in brackets)")
+    frame = finished.characteristics
+    wanted = frame[(frame["metric"] == "assurance") & (frame["n"] == 160) & (frame["estimand"] == "primary")]
+    for row, csv in zip(rows, wanted.to_dict("records"), strict=True):
+        assert row["arm"].text == LABELS[csv["arm"]]
+        agrees(row["assurance"], csv["value"], csv["mcse"])
+        assert row["true effect, lowest tenth"].text.startswith("−")
+    records = finished.records("small", "drawn").query("estimand == 'primary' and n == 160 and arm == 'talk'")
+    lowest = records.sort_values("truth", kind="stable").head(26)
+    talk = next(row for row in rows if row["arm"].text == "talking therapy")
+    assert talk["power, lowest tenth"].value == lowest["success"].mean()
+
+
+def test_every_point_of_the_checklists_leads_to_a_section_with_content(page: Page) -> None:
+    asked = [item for checklist in CHECKLISTS for item in checklist.items]
+    assert len(asked) > 20
+    targets = {str(values["id"]) for _, values in page.tags if "id" in values}
+    assert {anchor for item in asked for anchor, _ in item.where} <= targets
+    assert {checklist.anchor for checklist in CHECKLISTS} <= targets
+    assert all(item.what in page.sections["checklist"] for item in asked)
+
+
+def test_looks_show_the_bounds(two_arm_file: Path, tmp_path: Path, drawn: None) -> None:
+    rule = "{kind: group_sequential, spending: {kind: ld_obrien_fleming}, futility: {kind: hsd, gamma: -2}}"
+    look = f"{{when: {{fractions: [0.5, 1]}}, analysis: {{kind: ancova, estimand: primary}}, rule: {rule}}}"
+    changes = (f"protocols.small.looks=[{look}]", "protocols.small.sizes=[]", "replicates=128")
+    results = run(Study.load(two_arm_file, changes), Plan(workers=1), tmp_path)
+    rows = by_head(Page(render(results).read_text(encoding="utf-8")), "Looks and what stops the trial")
+    assert [row["patients with the primary visit"].value for row in rows] == [40, 80]
+    assert [row["stop for success"].text for row in rows] == ["z ≥ 2.963", "z ≥ 1.969"]
+    assert rows[0]["nominal p"].value == pytest.approx(0.0015, abs=5e-5)
+    assert rows[0]["stop for futility"].text.startswith("z < ")
+    material = Material.read(results)
+    picture = looks.picture(material, tmp_path / "figures" / "bounds.png")
+    assert picture is not None
+    assert "success at z 2.96" in picture.alt

@@ -1,0 +1,102 @@
+"""The example trials, look by look, from the run's ``examples.csv``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sim.report.figures as figures
+from sim.report.figures.examples import ENDED
+from sim.report.grid import Entry, Grid, grid
+from sim.report.material import Material, rows_of
+from sim.report.notation import Interval, number
+from sim.report.picture import Picture
+from sim.report.truth import axis
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TITLES = {
+    "success": "A trial that succeeds",
+    "no success": "A trial that does not succeed",
+    "near the line": "A trial near the line",
+}
+
+
+def told(material: Material) -> "pd.DataFrame | None":
+    """Read the examples with their titles and labels; None where the run has none."""
+    frame = material.table("examples")
+    if frame is None:
+        return None
+    looks = len(material.protocol.fractions)
+    titles = [
+        f"{TITLES[row['example']]} (number {row['replicate']}, by {material.labels[row['chosen_by']]})"
+        for row in rows_of(frame)
+    ]
+    names = [
+        f"{material.labels[row['arm']]}, look {row['look']}" if looks > 1 else material.labels[row["arm"]]
+        for row in rows_of(frame)
+    ]
+    return frame.assign(example=titles, label=names)
+
+
+def table(material: Material) -> Grid | None:
+    """Every look of every example: patients, estimate, p-value and decision."""
+    frame = told(material)
+    if frame is None:
+        return None
+    rows = [_row(material, row) for row in rows_of(frame)]
+    header = [
+        "trial",
+        "arm",
+        "look",
+        "patients",
+        "estimate (95 % interval)",
+        "one-sided p",
+        "true effect",
+        "decision",
+    ]
+    return grid("Example trials look by look", header, rows)
+
+
+def _row(material: Material, row: dict[str, Any]) -> list[Entry | str]:
+    estimate = Interval(row["estimate"], row["low"], row["high"])
+    return [
+        row["example"],
+        material.labels[row["arm"]],
+        Entry(f"{row['look']}", row["look"]),
+        Entry(f"{row['patients']}", row["patients"]),
+        Entry(estimate.words(), row["estimate"] if row["estimate"] == row["estimate"] else None),
+        Entry(number(row["p"], 4), row["p"] if row["p"] == row["p"] else None),
+        Entry(number(row["truth"]), row["truth"] if row["truth"] == row["truth"] else None),
+        ENDED[row["decision"]][2],
+    ]
+
+
+def replays(material: Material) -> list[str]:
+    """Commands that rebuild the examples patient by patient."""
+    frame = material.table("examples")
+    if frame is None:
+        return []
+    names = f"--protocol {material.main.protocol} --scenario {material.main.scenario}"
+    return [
+        f"sim replay study.yaml {names} --replicate {number}" for number in dict.fromkeys(frame["replicate"])
+    ]
+
+
+def picture(material: Material, file: Path) -> Picture | None:
+    """Draw the examples."""
+    frame = told(material)
+    if frame is None:
+        return None
+    said = " ".join(
+        f"{title}: {', '.join(_seen(row) for row in rows_of(mine))}."
+        for title, mine in frame.groupby("example", sort=False)
+    )
+    words = (
+        f"Estimates with 95 % intervals of three simulated trials. {said}",
+        f"Single simulated trials: protocol '{material.main.protocol}', scenario '{material.main.scenario}'.",
+    )
+    return Picture.keep(figures.example_trials(frame, axis(material)), frame, file, words)
+
+
+def _seen(row: dict[str, Any]) -> str:
+    return f"{row['label']} {number(row['estimate'])}, {ENDED[row['decision']][2]}"
