@@ -14,6 +14,8 @@ from sim.core.streams import BLOCK_SIZE, Streams
 Ints = NDArray[np.int64]
 
 MOST_ARRANGEMENTS = 10_000
+CLOSED = -1
+"""Arm of a patient to whom none is open."""
 
 
 class Allocation(Family):
@@ -67,3 +69,35 @@ def _arrangements(counts: tuple[int, ...]) -> Ints:
                 left.append(tuple(place for place in places if place not in taken))
         orders, free = filled, left
     return np.array(orders)
+
+
+def among_open(
+    allocation: Allocation, ratio: tuple[int, ...], opened: NDArray[np.bool_], streams: Streams
+) -> Ints:
+    """Assign every patient to one of the arms that are open to them, (patient, replicate).
+
+    Patients who meet the same open arms are a trial of their own, in the order of enrolment and by the
+    ratio of these arms; a patient to whom no arm is open is ``CLOSED``.
+
+    Parameters
+    ----------
+    opened
+        (arm, patient, replicate).
+    """
+    code = np.tensordot(2 ** np.arange(len(ratio)), opened, axes=1)
+    arm = np.full(code.shape, CLOSED, dtype=np.int64)
+    for number in np.unique(code[code > 0]):
+        mine = code == number
+        some = tuple(share if number >> k & 1 else 0 for k, share in enumerate(ratio))
+        order = allocation.assign(len(arm), some, streams.at(f"arms {number}"))
+        turn = np.maximum(np.cumsum(mine, axis=0) - 1, 0)
+        arm = np.where(mine, np.take_along_axis(order, turn, axis=0), arm)
+    return arm
+
+
+def by_shares(shares: NDArray[np.float64], n: int, streams: Streams) -> Ints:
+    """Assign every patient at random with the shares of (arm, replicate), (patient, replicate)."""
+    below = np.cumsum(shares, axis=0)
+    below[-1] = np.inf
+    uniform = streams("share").random((n, shares.shape[1]))
+    return np.asarray((uniform[None] >= below[:, None]).sum(axis=0))

@@ -14,6 +14,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
 Mask = NDArray[np.bool_]
 
+ABSENT = -1
+"""Arm of a patient who is not in the data: not randomised, or not yet seen at a look."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -35,7 +38,7 @@ class TrialData:
     Attributes
     ----------
     arm
-        Position of the arm in the protocol, (patient, replicate).
+        Position of the arm in the protocol, (patient, replicate), or ``ABSENT``.
     baseline
         Baseline pain score, (patient, replicate), points.
     score
@@ -91,6 +94,19 @@ class TrialData:
         starts = [0, *self.sizes[:-1]]
         parts = np.add.reduceat(values[: self.sizes[-1]], starts, axis=0, dtype=np.float64)
         return np.asarray(parts.cumsum(axis=0))
+
+    def only(self, seen: Mask) -> "TrialData":
+        """Return the data of some patients, (patient, replicate); the others are absent."""
+
+        def kept(scores: Floats) -> Floats:
+            return np.where(seen[:, :, None], scores, np.nan)
+
+        return replace(
+            self,
+            arm=np.where(seen, self.arm, ABSENT),
+            score=kept(self.score),
+            others={name: Scores(s.baseline, kept(s.visits)) for name, s in self.others.items()},
+        )
 
     def one(self, replicate: int) -> "TrialData":
         """Return a single trial, with a replicate axis of length 1."""

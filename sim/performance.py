@@ -82,8 +82,8 @@ def summarise(
     """
     for size in np.unique(estimates["n"]):
         at_size = estimates["n"] == size
-        yield from _whole_trial(int(size), trials)
-        if protocol.multiplicity is not None:
+        yield from _whole_trial(protocol, int(size), trials)
+        if protocol.has_family:
             yield from _family(scenario, protocol, int(size), {k: v[at_size] for k, v in estimates.items()})
         for name, estimand in protocol.estimands.items():
             look = next((look for look in protocol.looks if look.analysis.estimand == name), None)
@@ -97,9 +97,11 @@ def summarise(
     yield from _by_arm(protocol, arms)
 
 
-def _whole_trial(size: int, trials: Table) -> Iterator[Characteristic]:
+def _whole_trial(protocol: Protocol, size: int, trials: Table) -> Iterator[Characteristic]:
+    """Yield patients and weeks; ``pipeline`` are those without the primary visit when the trial ended."""
     rows = trials["n"] == size
-    for metric, column in (("expected_n", "randomised"), ("duration_weeks", "finished")):
+    known = [("expected_n", "randomised"), ("duration_weeks", "finished")]
+    for metric, column in [*known, ("pipeline", "pipeline")] if len(protocol.fractions) > 1 else known:
         mean = average(np.asarray(trials[column][rows], dtype=np.float64))
         yield Characteristic(size, "", "", metric, mean.value, mean.mcse, int(rows.sum()))
 
@@ -197,7 +199,8 @@ def _by_arm(protocol: Protocol, arms: Table) -> Iterator[Characteristic]:
         rows = (arms["arm"] == arm.name) & (arms["week"] == protocol.primary_week)
         randomised = arms["randomised"][rows]
         for name in responders:
-            rate = average(arms[name][rows] / randomised)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                rate = average(arms[name][rows] / randomised)
             yield Characteristic(
                 protocol.n, name, arm.name, "responder_rate", rate.value, rate.mcse, int(rows.sum())
             )
@@ -210,8 +213,11 @@ def _by_arm(protocol: Protocol, arms: Table) -> Iterator[Characteristic]:
                 yield Characteristic(
                     protocol.n, name, arm.name, "mean_change", moved.value, moved.mcse, int(rows.sum())
                 )
-        left = average(arms["left"][rows] / randomised)
-        for metric, measured in (("mean_change", change), ("dropout", left)):
+            left = average(arms["left"][rows] / randomised)
+        shown = {"mean_change": change, "dropout": left}
+        if protocol.adaptations:
+            shown["analysed_n"] = average(randomised.astype(np.float64))
+        for metric, measured in shown.items():
             yield Characteristic(
                 protocol.n, "", arm.name, metric, measured.value, measured.mcse, int(rows.sum())
             )

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
+from sim.adaptations.base import Adaptation
 from sim.allocation import Allocation, PermutedBlocks
 from sim.analyses.base import Analysis
 from sim.core.parts import Part, suggest, wrong
@@ -17,8 +19,10 @@ from sim.estimand import OUTCOMES, Estimand
 from sim.operations.base import Operations
 from sim.operations.open_door import OpenDoor
 from sim.rules.base import Looks, Rule
+from sim.rules.group_sequential import GroupSequential
 from sim.rules.procedures import Multiplicity
 from sim.rules.significance import Significance
+from sim.timing import ALL_AT_ONCE, Timing
 
 Floats = NDArray[np.float64]
 
@@ -56,27 +60,6 @@ class Arm(Part):
     therapists: int | None = Field(None, ge=1, le=1000, description="who take the arm's patients in turn")
 
 
-class Timing(Part):
-    """Interim looks, each when this share of the patients has passed the primary visit; the last is all."""
-
-    fractions: tuple[float, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _up_to_all(self) -> Self:
-        steps = np.diff(self.fractions, prepend=0.0)
-        if (steps < 1e-3).any() or self.fractions[-1] != 1:
-            shown = ", ".join(f"{fraction:g}" for fraction in self.fractions)
-            raise wrong(f"fractions: must increase from above 0 to 1; got {shown}")
-        return self
-
-    def words(self) -> str:
-        """Say when the trial is looked at."""
-        *early, _ = (f"{fraction:.0%}" for fraction in self.fractions)
-        if not early:
-            return "When every patient has passed the primary visit"
-        return f"When {', '.join(early)} and all of the patients have passed the primary visit"
-
-
 class Look(Part):
     """One analysis, when it is made and what it decides.
 
@@ -84,7 +67,7 @@ class Look(Part):
     compared arm. The others are analysed at that look.
     """
 
-    when: Timing = Timing(fractions=(1.0,))
+    when: Timing = ALL_AT_ONCE
     analysis: Analysis
     rule: Rule
 
@@ -96,7 +79,7 @@ class Look(Part):
                 raise wrong(
                     f"'{value}' is no time to look: allowed: all_primary, or a mapping with 'fractions'"
                 )
-            return {"fractions": (1.0,)}
+            return ALL_AT_ONCE
         return value
 
 
@@ -115,6 +98,7 @@ class Protocol(Part):
     allocation: Allocation = PermutedBlocks()
     operations: Operations = OpenDoor()
     looks: tuple[Look, ...] = Field(min_length=1)
+    adaptations: tuple[Adaptation, ...] = Field((), description="what changes at interim looks, in turn")
     multiplicity: Multiplicity | None = Field(None, description="how the looks' hypotheses share their level")
 
     @model_validator(mode="before")
@@ -149,6 +133,7 @@ class Protocol(Part):
             self._check_look(place, look)
         if self.multiplicity is not None:
             self._check_multiplicity(self.multiplicity)
+        self._check_stages()
         self.operations.check(names, self.primary_week)
         return self
 
@@ -197,7 +182,7 @@ class Protocol(Part):
             raise wrong(f"{where}.analysis: a principal stratum is not to be filled in; use complete_case")
 
     def _check_look(self, place: int, look: Look) -> None:
-        if place and look.when not in (Timing(fractions=(1.0,)), self.looks[0].when):
+        if place and look.when not in (ALL_AT_ONCE, self.looks[0].when):
             raise wrong(f"looks[{place}].when: the first look's timing is the trial's; leave it out here")
         if place == 0 and look.rule.looks_early and len(self.fractions) == 1:
             raise wrong("looks[0].when: this rule looks early; give {fractions: [..., 1]}")
@@ -217,6 +202,30 @@ class Protocol(Part):
             )
         if getattr(look.analysis, "levels", ()):
             raise wrong(f"looks[{place}].analysis.levels: are for real data; '{name}' has its own 'order'")
+
+    def _check_stages(self) -> None:
+        """Refuse what cannot be changed, or known, on the way."""
+        when, rule = self.looks[0].when, self.looks[0].rule
+        if self.adaptations and not when.interim:
+            raise wrong("adaptations: there is no interim look; give looks[0].when one")
+        for place, adaptation in enumerate(self.adaptations):
+            try:
+                adaptation.check(rule, len(self.compared))
+            except PydanticCustomError as error:
+                raise wrong(f"adaptations[{place}].{error.message()}") from None
+        if any(number >= self.n for number in when.patients):
+            raise wrong(f"looks[0].when.patients: must be below n = {self.n}; the last look is at all")
+        if rule.by_stage and not when.by_count:
+            raise wrong("looks[0].when: a rule with planned weights needs 'fractions' alone")
+        if self.information_varies and isinstance(rule, GroupSequential):
+            rule.check_respending()
+        kind = self.looks[0].analysis.model_dump().get("kind")
+        if rule.by_stage and len(self.compared) > 1 and kind not in ("ancova", "t", "responder_difference"):
+            allowed = "ancova, t or responder_difference"
+            raise wrong(f"looks[0].analysis: an arm may have no patients in a stage; use {allowed}")
+        for place, look in enumerate(self.looks if self.is_staged else ()):
+            if look.analysis.model_dump().get("kind") in ("multiple_imputation", "conditional_mean"):
+                raise wrong(f"looks[{place}].analysis: cannot leave out who is not yet seen; use mmrm")
 
     def _check_multiplicity(self, multiplicity: Multiplicity) -> None:
         if len(self.fractions) > 1:
@@ -262,8 +271,44 @@ class Protocol(Part):
 
     @property
     def fractions(self) -> tuple[float, ...]:
-        """Share of the patients with the primary visit at each look of the trial, the last being 1."""
-        return self.looks[0].when.fractions
+        """Share of the patients with the primary visit planned at each look, the last being 1."""
+        return self.looks[0].when.planned(self.n)
+
+    @property
+    def compared(self) -> tuple[int, ...]:
+        """Positions of the arms that the first look compares with the control."""
+        contrast = self.estimands[self.looks[0].analysis.estimand].contrast
+        return tuple(self.position(arm) for arm in contrast.of)
+
+    @property
+    def control(self) -> int:
+        """Position of the first look's control."""
+        return self.position(self.estimands[self.looks[0].analysis.estimand].contrast.to)
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether trials run from look to look: looks are not the same cut in all, or change something."""
+        first = self.looks[0]
+        return bool(self.adaptations) or not first.when.by_count or first.rule.by_stage
+
+    @property
+    def has_family(self) -> bool:
+        """Whether the success of all hypotheses together is asked for."""
+        return self.multiplicity is not None or (len(self.fractions) > 1 and len(self.compared) > 1)
+
+    @property
+    def resizes(self) -> bool:
+        """Whether an adaptation may make the trial larger."""
+        return self.most(self.n) > self.n
+
+    @property
+    def information_varies(self) -> bool:
+        """Whether a look's share of the planned patients is known only when it comes."""
+        return bool(self.looks[0].when.weeks) or (self.resizes and not self.looks[0].rule.by_stage)
+
+    def most(self, n: int) -> int:
+        """Return the most patients that a trial planned with ``n`` may recruit."""
+        return max((adaptation.most(n) for adaptation in self.adaptations), default=n)
 
     def looks_of(self, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], Looks]:
         """Cuts of the patients to analyse for these sizes, increasing, and where each look's cut is.
@@ -329,11 +374,13 @@ class Protocol(Part):
             f"Visits at weeks {', '.join(f'{week:g}' for week in self.visits)}.",
         ]
         sentences += [said] if (said := self.operations.words()) else []
+        named = [self.arms[arm].name for arm in self.compared]
+        sentences += [f"{adaptation.words(named)}." for adaptation in self.adaptations]
         if len(self.fractions) > 1 and len(self.arms) > 2:
-            sentences.append(
-                "An arm whose test has ended goes on recruiting until every compared arm has ended; "
-                "each arm is tested at the whole level."
-            )
+            on = "goes on recruiting until every compared arm has ended"
+            ends = "recruits no more" if self.adaptations else on
+            level = "" if self.looks[0].rule.by_stage else "; each arm is tested at the whole level"
+            sentences.append(f"An arm whose test has ended {ends}{level}.")
         for name, estimand in self.estimands.items():
             sentences.append(f"Estimand '{name}': {estimand.words(self.endpoints[estimand.endpoint])}.")
         for look in self.looks:

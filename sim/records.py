@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.core.streams import BLOCK_SIZE
+from sim.data import ABSENT
 from sim.endpoints import PAIN, Endpoint, Scale
 from sim.events import REASONS, Events
+from sim.findings import Finding
 from sim.protocol import Protocol
-from sim.trial import Finding, TrialRecord
+from sim.trial import TrialRecord
 
 Column = NDArray[Any]
 Table = dict[str, Column]
@@ -56,6 +58,7 @@ def tabulate(protocol: Protocol, record: TrialRecord, block: int, truth: Mapping
                     "look": record.ended[i] + 1,
                     "finished": record.finished[i],
                     "randomised": record.randomised[i],
+                    "pipeline": record.randomised[i] - record.analysed[i],
                 }
                 | _conduct(protocol, record, i)
                 for i, size in enumerate(record.sizes)
@@ -164,7 +167,8 @@ def _grouped(record: TrialRecord, arms: int) -> tuple[Column, int]:
     arm, analysed = record.data.arm, record.analysed[-1]
     if (analysed == len(arm)).all():
         return arm, arms
-    return np.where(np.arange(len(arm))[:, None] < analysed, arm, arms), arms + 1
+    randomised = arm != ABSENT
+    return np.where(randomised & (np.cumsum(randomised, axis=0) <= analysed), arm, arms), arms + 1
 
 
 def _other_counts(protocol: Protocol, record: TrialRecord, visit: int, arm_of: Column) -> dict[str, Column]:

@@ -1,76 +1,27 @@
 """A block of trials from randomisation to decision. This is the protocol in code: it holds no arithmetic."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.analyses.base import Estimate
 from sim.claims import Draws
-from sim.conduct import after_waiting, operate, usage
-from sim.data import Scores, TrialData, hide
-from sim.estimand import Observations
+from sim.conduct import usage
+from sim.data import TrialData
 from sim.events import Events
-from sim.lives import Life, World, create, experience, lose
+from sim.findings import Finding, decide, side_by_side
+from sim.lives import create
+from sim.observation import Ground, Lived, analyse, observe
 from sim.operations.base import Conduct
 from sim.operations.costs import Spent
-from sim.protocol import Look, Protocol
-from sim.rules.base import Looks, Verdict
-from sim.rules.significance import Significance
+from sim.protocol import Protocol
 from sim.scenario import Scenario
+from sim.stages import pass_through
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One estimand at the look where it was decided, arrays (compared arm, size, replicate).
-
-    Attributes
-    ----------
-    estimate
-        At every cut of the patients, (compared arm, cut, replicate).
-    cut
-        Position of the deciding look's cut.
-    verdict
-        When it was decided and how.
-    lacking
-        Trials that were stopped before that look, (size, replicate); None: none was.
-    """
-
-    estimand: str
-    arms: tuple[str, ...]
-    estimate: Estimate
-    cut: Ints
-    verdict: Verdict
-    lacking: Mask | None = None
-
-    def at_end(self, values: Floats) -> Floats:
-        """Take (compared arm, cut, replicate) at the deciding look: (compared arm, size, replicate).
-
-        A trial that was stopped before has none: nan, or 0 of what is counted.
-        """
-        found = np.asarray(np.take_along_axis(values, self.cut, axis=1))
-        if self.lacking is None:
-            return found
-        return np.where(
-            self.lacking, np.zeros((), found.dtype) if found.dtype.kind in "iu" else np.nan, found
-        )
-
-    def without(self, lacking: Mask) -> "Finding":
-        """Take the result from trials that were stopped before it: they have no success."""
-        if not lacking.any():
-            return self
-        won, futile = self.verdict.success & ~lacking, self.verdict.futile & ~lacking
-        return replace(self, verdict=replace(self.verdict, success=won, futile=futile), lacking=lacking)
-
-    @property
-    def success(self) -> Mask:
-        """Whether each compared arm succeeded."""
-        return self.verdict.success
 
 
 @dataclass(frozen=True)
@@ -89,10 +40,8 @@ class TrialRecord:
         Of the largest size, patient by patient.
     finished
         Week of that look since the first site opened, (size, replicate).
-    randomised
-        Patients randomised by then, (size, replicate).
-    analysed
-        Patients with the primary visit at that look, the first of the randomised, (size, replicate).
+    randomised, analysed
+        Patients randomised by then, and those of them with the primary visit, (size, replicate).
     unfinished
         Trials that were stopped before that look, at the operations' latest week, (size, replicate).
     conduct
@@ -131,88 +80,69 @@ def simulate(
     """
     sizes = sizes or (*protocol.sizes, protocol.n)
     truth = scenario.realise(protocol, draws)
-    world = create(protocol, scenario, truth, sizes[-1], draws.streams)
-    arm = protocol.allocation.assign(sizes[-1], protocol.ratio, draws.streams)
-    conduct = operate(protocol, scenario, world, arm, draws.streams)
-    world = after_waiting(world, conduct)
-    life = lose(experience(protocol, world, arm, draws.streams), world, protocol.weeks, draws.streams)
+    world = create(protocol, scenario, truth, protocol.most(sizes[-1]), draws.streams)
+    ground = Ground(protocol, scenario, world, draws.streams)
+    return (stage_by_stage if protocol.is_staged else all_at_once)(ground, sizes)
+
+
+def all_at_once(ground: Ground, sizes: tuple[int, ...]) -> TrialRecord:
+    """Run trials in which nothing that is seen at a look changes what comes later."""
+    protocol = ground.protocol
+    arm = protocol.allocation.assign(sizes[-1], protocol.ratio, ground.streams)
+    lived = ground.live(arm)
     cuts, looks = protocol.looks_of(sizes)
-    data = replace(observe(protocol, world, arm, life, cuts), streams=draws.streams)
-    findings, ended = decide(protocol, data, looks)
-    analysed = looks.at(ended, cuts)
-    finished, randomised, unfinished = calendar(conduct.enrolled, protocol, analysed, sizes)
-    cost = None
+    data = observe(ground, lived, arm, cuts)
+    analysed = [analyse(protocol, look, data) for look in protocol.looks]
+    verdict = protocol.looks[0].rule.monitor(*analysed[0], looks)
+    findings, ended = decide(protocol, analysed, verdict, looks)
+    seen = looks.at(ended, cuts)
+    finished, randomised, unfinished = calendar(lived.conduct.enrolled, protocol, seen, sizes)
+    end = End(findings, ended, finished, randomised, seen, unfinished)
+    return record(ground, sizes, (data, lived), end)
+
+
+def stage_by_stage(ground: Ground, sizes: tuple[int, ...]) -> TrialRecord:
+    """Run trials whose later patients depend on what was seen at a look, each size by itself."""
+    passages = [pass_through(ground, size) for size in sizes]
+    findings = tuple(side_by_side(found) for found in zip(*(p.findings for p in passages), strict=True))
+    names = ("ended", "finished", "randomised", "analysed", "unfinished")
+    end = End(findings, *(np.stack([getattr(passage, name) for passage in passages]) for name in names))
+    return record(ground, sizes, (passages[-1].data, passages[-1].lived), end)
+
+
+@dataclass(frozen=True)
+class End:
+    """How trials ended; see ``TrialRecord``."""
+
+    findings: tuple[Finding, ...]
+    ended: Ints
+    finished: Floats
+    randomised: Ints
+    analysed: Ints
+    unfinished: Mask
+
+
+def record(ground: Ground, sizes: tuple[int, ...], last: tuple[TrialData, Lived], end: End) -> TrialRecord:
+    """Write down what a block of trials leaves behind; ``last`` are the patients of the largest size."""
+    data, lived = last
+    truth, life, cost = ground.world.truth, lived.life, None
     if truth.costs is not None:
-        cost = truth.costs.spent(usage(protocol, world, arm, life, conduct), randomised, finished)
+        used = usage(ground.protocol, lived.world, data.arm, life, lived.conduct)
+        cost = truth.costs.spent(used, end.randomised, end.finished)
     return TrialRecord(
         sizes=sizes,
-        findings=tuple(found.without(unfinished) for found in findings),
+        findings=tuple(found.without(end.unfinished) for found in end.findings),
         data=data,
         events=life.events,
         adverse_events=life.adverse_events,
-        ended=ended,
-        finished=finished,
-        randomised=randomised,
-        analysed=analysed,
-        unfinished=unfinished,
-        conduct=conduct,
+        ended=end.ended,
+        finished=end.finished,
+        randomised=end.randomised,
+        analysed=end.analysed,
+        unfinished=end.unfinished,
+        conduct=lived.conduct,
         cost=cost,
     )
-
-
-def observe(protocol: Protocol, world: World, arm: Ints, life: Life, sizes: tuple[int, ...]) -> TrialData:
-    """See what is measured of the patients' lives: nothing after they left, nor at a missed visit."""
-    weeks, leave, missed = protocol.weeks, life.events.leave, life.missed
-    score = hide(life.score, weeks, leave, missed)
-    return TrialData(
-        arm=arm,
-        baseline=world.baseline,
-        score=score,
-        weeks=weeks,
-        stopped=life.events.ended,
-        sizes=sizes,
-        others={k: Scores(v.baseline, hide(v.visits, weeks, leave, missed)) for k, v in life.others.items()},
-        rescued=None if life.rescued is None else life.rescued & ~np.isnan(score),
-        therapist=life.therapist,
-        reason=life.events.reason,
-    )
-
-
-def decide(protocol: Protocol, data: TrialData, looks: Looks) -> tuple[tuple[Finding, ...], Ints]:
-    """Analyse every estimand and decide; the first one's rule ends the trial, (size, replicate)."""
-    first, *others = protocol.looks
-    estimate, better = analyse(protocol, first, data)
-    verdict = first.rule.monitor(estimate, better, looks)
-    ended = verdict.look.max(axis=0)
-    findings = [_found(protocol, first, estimate, verdict, looks)]
-    for look in others:
-        estimate, better = analyse(protocol, look, data)
-        success = np.array(looks.of(look.rule.success(estimate, better)), dtype=bool)
-        at = np.broadcast_to(ended, (len(success), *ended.shape))
-        won = np.take_along_axis(success, at[:, :, None], axis=2)[:, :, 0]
-        findings.append(_found(protocol, look, estimate, Verdict(at, won, np.zeros_like(won)), looks))
-    return (tuple(findings) if protocol.multiplicity is None else together(protocol, findings)), ended
-
-
-def together(protocol: Protocol, findings: list[Finding]) -> tuple[Finding, ...]:
-    """Decide all hypotheses of a trial by its multiplicity procedure, instead of each look by its rule."""
-    p = []
-    for look, found in zip(protocol.looks, findings, strict=True):
-        assert isinstance(look.rule, Significance)
-        better = protocol.better(found.estimand)
-        p.append(found.at_end(look.rule.p_value(found.estimate, better)))
-    rejected = protocol.share_level(np.concatenate(p))
-    each = np.split(rejected, np.cumsum([len(found.arms) for found in findings])[:-1])
-    return tuple(
-        replace(found, verdict=replace(found.verdict, success=won))
-        for found, won in zip(findings, each, strict=True)
-    )
-
-
-def _found(protocol: Protocol, look: Look, estimate: Estimate, verdict: Verdict, looks: Looks) -> Finding:
-    estimand = look.analysis.estimand
-    arms = protocol.estimands[estimand].contrast.of
-    return Finding(estimand, arms, estimate, looks.cut(verdict.look), verdict)
 
 
 def calendar(
@@ -232,21 +162,3 @@ def calendar(
     week = np.where(late, protocol.operations.latest, due)
     randomised = [(enrolled[:size] <= end).sum(axis=0) for size, end in zip(sizes, week, strict=True)]
     return week, np.stack(randomised), late
-
-
-def analyse(protocol: Protocol, look: Look, data: TrialData) -> tuple[Estimate, str]:
-    """Estimate a look's estimand at every cut, and say which direction is better."""
-    estimand = protocol.estimands[look.analysis.estimand]
-    endpoint = protocol.endpoints[estimand.endpoint]
-    observed = Observations(
-        value=estimand.variable(data, endpoint),
-        baseline=data.of(endpoint.instrument).baseline,
-        arm=data.arm,
-        of=tuple(protocol.position(arm) for arm in estimand.contrast.of),
-        to=protocol.position(estimand.contrast.to),
-        arms=len(protocol.arms),
-        data=data,
-        estimand=estimand,
-        endpoint=endpoint,
-    )
-    return look.analysis.estimate(observed), estimand.better(endpoint)

@@ -122,6 +122,7 @@ def _moments(observed: Observations, mine: Floats, x: Floats, y: Floats) -> tupl
         n, sx, sy = total(mine), total(mine, x), total(mine, y)
         xx, xy, yy = total(mine, x, x), total(mine, x, y), total(mine, y, y)
         squares = np.stack([xx - sx * sx / n, xy - sx * sy / n, yy - sy * sy / n])
+        squares = np.where(n > 0, squares, 0.0)  # an arm that recruits no more has nobody in a later stage
         return n, np.stack([sx / n, sy / n]), squares
 
 
@@ -130,7 +131,7 @@ def _contrasts(observed: Observations, n: Floats, means: tuple[Floats, Floats], 
     of, to = list(observed.of), observed.to
     sxx, sxy, syy = within
     total = n.sum(axis=0)
-    df = total - observed.arms - 1
+    df = total - (n > 0).sum(axis=0) - 1
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = sxy / sxx
         variance = (syy - slope * sxy) / df

@@ -12,6 +12,7 @@ from sim.analyses.data_set import DataSet, Result, Row, check_binary, difference
 from sim.analyses.inverse import invert
 from sim.analyses.moments import Measurements
 from sim.core.errors import RunError
+from sim.data import ABSENT
 from sim.estimand import Observations
 
 Floats = NDArray[np.float64]
@@ -56,7 +57,8 @@ class Logistic(Analysis):
         indicators = [(observed.arm == arm).astype(np.float64) for arm in arms]
         baseline = observed.baseline - observed.baseline.mean()
         columns = (np.ones_like(baseline), *indicators, baseline)
-        measured = Measurements(columns, self._responses(observed.value)[:, :, None])
+        value = np.where(observed.arm == ABSENT, np.nan, self._responses(observed.value))
+        measured = Measurements(columns, value[:, :, None])
         places = [1 + arms.index(of) for of in observed.of]
         found = [self._differences(measured.first(size), len(arms), places) for size in observed.data.sizes]
         estimate, se, n = (np.stack(part, axis=1) for part in zip(*found, strict=True))

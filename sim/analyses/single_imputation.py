@@ -10,6 +10,7 @@ from pydantic import Field
 from sim.analyses.data_set import DataSet
 from sim.core.errors import InputError
 from sim.core.parts import Part
+from sim.data import ABSENT
 from sim.estimand import Observations
 from sim.events import REASONS
 
@@ -81,7 +82,8 @@ def filled(observed: Observations, how: Fill) -> Observations:
     if how == "complete_case":
         return observed
     course = observed.course[:, :, : observed.visit + 1]
-    return replace(observed, value=_chosen(course, observed.baseline, observed.data.reason, how))
+    carried = _chosen(course, observed.baseline, observed.data.reason, how)
+    return replace(observed, value=np.where(observed.arm == ABSENT, np.nan, carried))
 
 
 def fill(data: DataSet, visit: int, how: Fill) -> Floats:

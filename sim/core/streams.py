@@ -21,8 +21,13 @@ class Streams:
 
     seed: int
     block: int
+    where: str = ""
 
     def __call__(self, name: str) -> np.random.Generator:
         """Return a fresh generator for the decision ``name``."""
-        key = np.random.SeedSequence(self.seed, spawn_key=(self.block, crc32(name.encode())))
+        key = np.random.SeedSequence(self.seed, spawn_key=(self.block, crc32(f"{self.where}{name}".encode())))
         return np.random.Generator(np.random.SFC64(key))
+
+    def at(self, where: str) -> "Streams":
+        """Return the streams of the same decisions made elsewhere in the trial, as at a later look."""
+        return Streams(self.seed, self.block, f"{self.where}{where}: ")

@@ -23,10 +23,16 @@ class Looks:
         Share of the patients with the primary visit at each look, (look,), increasing to 1.
     place
         Position of each look's patients among the analysed cuts of an estimate, (size, look).
+    observed
+        Share of the planned patients that each look really had, (look, replicate); None: as planned.
+    against_control
+        Patients planned in each compared arm for one of the control, (compared arm,); empty: not known.
     """
 
     fractions: tuple[float, ...]
     place: Ints
+    observed: NDArray[np.float64] | None = None
+    against_control: tuple[float, ...] = ()
 
     def of(self, values: NDArray[Any]) -> NDArray[Any]:
         """Arrange (compared arm, cut, replicate) as (compared arm, size, look, replicate)."""
@@ -74,6 +80,8 @@ class Rule(Family):
     home: ClassVar[str] = "sim.rules"
     looks_early: ClassVar[bool] = False
     """Whether the rule can end a trial before its last look."""
+    by_stage: ClassVar[bool] = False
+    """Whether the rule asks for the estimates of each stage's own patients instead of all so far."""
 
     @property
     def tests_no_effect(self) -> bool:

@@ -8,9 +8,12 @@ from pydantic import Field
 from scipy.special import ndtri
 
 from sim.analyses.base import Estimate
+from sim.core.parts import wrong
 from sim.rules.base import Looks, Mask, Rule, Verdict
 from sim.rules.boundaries import Boundaries, Design, solve
-from sim.rules.spending import Spending
+from sim.rules.crossing import Floats
+from sim.rules.interim import Schedule, replan
+from sim.rules.spending import Spending, SpendingFunction
 
 
 class GroupSequential(Rule):
@@ -43,24 +46,44 @@ class GroupSequential(Rule):
         """End at the first look beyond a bound; a failed estimate decides nothing before the last look."""
         z = np.asarray(looks.of(-ndtri(estimate.one_sided_p(better))), dtype=np.float64)
         bounds = self.boundaries(looks.fractions)
+        upper = bounds.efficacy_z[:, None] if looks.observed is None else self.respent(looks.observed)
         with np.errstate(invalid="ignore"):
-            success = z >= bounds.efficacy_z[:, None]
+            success = z >= upper
             futile = np.zeros_like(success)
             if bounds.futility_z is not None:
                 futile = z < bounds.futility_z[:, None]
         return Verdict.first(success, futile)
 
+    def check_respending(self) -> None:
+        """Refuse bounds that cannot follow information other than planned."""
+        if not isinstance(self.spending, SpendingFunction) or self.spending.values_needed(2):
+            raise wrong("looks[0].rule.spending: looks that are not planned shares need a spending function")
+        if self.futility and self.binding:
+            raise wrong("looks[0].rule.binding: looks that are not planned shares need false")
+
+    def respent(self, observed: Floats) -> Floats:
+        """Efficacy bounds for the information that came, (look, replicate), in whole percents of the plan.
+
+        A look that adds no patients is none. The last look spends what is left (Lan & DeMets 1983,
+        doi:10.1093/biomet/70.3.659).
+        """
+        percent = np.rint(100 * observed).astype(np.int64)
+        kinds, which = np.unique(percent, axis=1, return_inverse=True)
+        bounds = np.stack([_respent(self, tuple(int(p) for p in kind)) for kind in kinds.T], axis=1)
+        return np.asarray(bounds[:, which.reshape(-1)])
+
     def words(self) -> str:
         """Say the rule in words."""
-        how = _plain(self.spending)
+        how = spending_words(self.spending)
         futility = ""
         if self.futility:
             kept = "binding" if self.binding else "non-binding"
-            futility = f", {kept} futility by {_plain(self.futility)} at power {1 - self.beta:g}"
+            futility = f", {kept} futility by {spending_words(self.futility)} at power {1 - self.beta:g}"
         return f"group-sequential superiority at one-sided {self.alpha:g} by {how}{futility}"
 
 
-def _plain(spending: Spending) -> str:
+def spending_words(spending: Spending) -> str:
+    """Say a spending function in words."""
     tree = spending.model_dump()
     kind = str(tree.pop("kind")).replace("ld_", "Lan-DeMets ").replace("_", " ")
     given = ", ".join(f"{name} {value}" for name, value in tree.items())
@@ -79,3 +102,14 @@ def _solved(rule: GroupSequential, fractions: tuple[float, ...]) -> Boundaries:
             binding=rule.binding,
         )
     )
+
+
+@lru_cache(maxsize=4096)
+def _respent(rule: GroupSequential, percent: tuple[int, ...]) -> Floats:
+    """Bounds at each look, (look,), endless at one without new patients; the last of them is complete."""
+    fresh = np.diff(percent, prepend=0) > 0
+    bounds = np.full(len(percent), np.inf)
+    design = Design(alpha=rule.alpha, information=(1.0,), spending=rule.spending)
+    schedule = Schedule(tuple(float(p) / 100 for p in np.array(percent)[fresh]), complete=True)
+    bounds[fresh] = replan(design, schedule).upper
+    return bounds

@@ -1,0 +1,1 @@
+"""What may change at an interim look for the patients to come."""

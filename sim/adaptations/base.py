@@ -1,0 +1,148 @@
+"""What an adaptation knows at an interim look, and what it may change for the patients to come."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.core.parts import Family
+from sim.rules.base import Rule
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+VAGUE = 1e6
+"""Variance of an arm without patients, in squares of the summary's unit: nothing is known of it."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is planned for the patients to come.
+
+    Attributes
+    ----------
+    open
+        Arms that recruit, (arm, replicate).
+    size
+        Patients in all, (replicate,).
+    shares
+        Of new patients that each arm gets, (arm, replicate); None: as the allocation ratio has it.
+    dropped
+        Arms dropped so far without being tested any more, (arm, replicate).
+    """
+
+    open: Mask
+    size: Ints
+    shares: Floats | None
+    dropped: Mask
+
+    @classmethod
+    def at_start(cls, arms: int, size: int, replicates: int) -> Self:
+        """All arms recruit, by the allocation ratio."""
+        opened = np.ones((arms, replicates), dtype=bool)
+        return cls(opened, np.full(replicates, size), None, np.zeros_like(opened))
+
+    def close(self, arms: Mask) -> "Plan":
+        """Let arms (arm, replicate) recruit no more."""
+        return replace(self, open=self.open & ~arms)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How trials stand at an interim look; larger effects are better.
+
+    Attributes
+    ----------
+    look
+        Its number, from 0.
+    planned
+        Share of the patients planned at each look, (look,).
+    z
+        Of each compared arm, (compared arm, replicate); nan is not known.
+    mean, variance
+        Of each arm against the control under flat priors, (arm, replicate); the arms are independent.
+    compared
+        Positions of the compared arms; ``control`` is that of the control.
+    ended
+        Arms whose test has ended, (arm, replicate).
+    passed, randomised
+        Patients with the primary visit, and patients randomised by now, (replicate,).
+    sd
+        SD of the outcome given its baseline, arms not told apart, (replicate,).
+    ratio
+        Allocation ratio, (arm,).
+    bounds
+        Efficacy bounds on z, (look,); None: the rule has none.
+    """
+
+    look: int
+    planned: tuple[float, ...]
+    z: Floats
+    mean: Floats
+    variance: Floats
+    compared: tuple[int, ...]
+    control: int
+    ended: Mask
+    passed: Ints
+    randomised: Ints
+    sd: Floats
+    ratio: Floats
+    bounds: Floats | None
+
+    @property
+    def effect(self) -> Floats:
+        """Observed effect of the compared arms, (compared arm, replicate)."""
+        return self.mean[list(self.compared)]
+
+
+def arm_posteriors(
+    effect: Floats, se: Floats, patients: Floats, places: tuple[tuple[int, ...], int]
+) -> tuple[Floats, Floats]:
+    """Take contrasts with one control apart into arms, mean and variance (arm, replicate).
+
+    Where arms have one variance, that of a contrast is σ²/n + σ²/n of the control, which tells σ². The
+    control's mean is 0 by definition.
+
+    Parameters
+    ----------
+    effect, se
+        Of the compared arms, (compared arm, replicate).
+    patients
+        With an outcome, (arm, replicate).
+    places
+        Positions of the compared arms, and of the control.
+    """
+    compared, control = list(places[0]), places[1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = 1 / patients
+        known = se**2 / (share[compared] + share[control])
+        counted = np.isfinite(known)
+        one = np.where(counted, known, 0.0).sum(axis=0) / counted.sum(axis=0)
+        variance = one * share
+    mean = np.zeros(patients.shape)
+    mean[compared] = np.where(np.isfinite(effect), effect, 0.0)
+    return mean, np.where(np.isfinite(variance), variance, VAGUE)
+
+
+class Adaptation(Family):
+    """A change of the plan at an interim look."""
+
+    home: ClassVar[str] = "sim.adaptations"
+
+    def most(self, n: int) -> int:
+        """Return the most patients that a trial planned with ``n`` may recruit."""
+        return n
+
+    def check(self, rule: Rule, compared: int) -> None:
+        """Refuse a rule, or a number of compared arms, that the adaptation cannot work with."""
+
+    def adapt(self, plan: Plan, standing: Standing) -> Plan:
+        """Change the plan at a look."""
+        raise NotImplementedError
+
+    def words(self, arms: Sequence[str]) -> str:
+        """Say the adaptation in words, a sentence; ``arms`` are the compared ones."""
+        raise NotImplementedError
