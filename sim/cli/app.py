@@ -37,6 +37,7 @@ def command() -> typer.Typer:
         evidence,
         export,
         fit,
+        predict,
         region,
         replay,
         run,
@@ -52,6 +53,7 @@ def command() -> typer.Typer:
     app.command()(size.size)
     app.command()(region.region)
     app.command()(sensitivity.sensitivity)
+    app.command()(predict.predict)
     app.command()(adaptive.adaptive)
     app.command()(replay.replay)
     app.command()(compare.compare)

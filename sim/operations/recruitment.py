@@ -77,6 +77,16 @@ class OpenSites:
         with np.errstate(divide="ignore"):
             return np.asarray(since + (wanted - before) / rate)
 
+    def expected(self, weeks: Floats) -> Floats:
+        """Patients expected from week 0 to each of these weeks, (week, replicate)."""
+        closed = np.full_like(self.opened, np.inf) if self.closed is None else self.closed
+        return np.stack(
+            [
+                (self.rate * np.maximum(np.minimum(week, closed) - self.opened, 0.0)).sum(axis=0)
+                for week in weeks
+            ]
+        )
+
     def place(self, arrived: Floats, share: Floats) -> Ints:
         """Site of each patient, (patient, replicate), by uniform ``share``: open sites by their rates."""
         closed = np.full_like(self.opened, np.inf) if self.closed is None else self.closed
