@@ -86,7 +86,8 @@ class Sites(Operations):
         pauses = "".join(f" {pause.words()}" for pause in self.pauses)
         waits = "".join(f" {place.words()}" for place in (*self.clinics, self.supply) if place)
         latest = f"stopped after {self.max_weeks:g} weeks at the latest"
-        return f"{self.sites} sites{every}{idle}; {latest}.{pauses}{waits}"
+        number = "1 site" if self.sites == 1 else f"{self.sites} sites"
+        return f"{number}{every}{idle}; {latest}.{pauses}{waits}"
 
     def conduct(self, intake: Intake, streams: Streams) -> Conduct:
         """Open the sites, screen and randomise, and let patients wait for treatment."""

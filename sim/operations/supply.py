@@ -1,15 +1,25 @@
-"""Kits of a drug at the sites: dispensed, sent again when few are left, expired; as events of SimPy."""
+"""Kits of a drug at the sites: dispensed, sent again when few are left, expired.
+
+Everything random is drawn before. The events are kept in a heap of our own: a trial has thousands, and a
+process of SimPy for each takes several times as long.
+"""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
-from typing import Any, Self
+from heapq import heappop, heappush
+from typing import Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from sim.core.parts import Part, wrong
+
+DELIVERY, RENEWAL, ASK, GIVING_UP = range(4)
+"""What happens, in the order of what happens first in one moment."""
+
+Ask = tuple[int, int]
+"""A patient and which kit it is, from 0; of a delivery, the number of kits."""
 
 
 class Supply(Part):
@@ -17,7 +27,7 @@ class Supply(Part):
 
     When a kit is asked for and no more than ``reorder_at`` are left or on their way, less those that are
     waited for, the site is filled up to ``stock`` kits of the arm (an (s, S) policy: Scarf 1960). Kits are
-    there when a site opens; one that has expired is missed when the next is asked for.
+    there when a site opens, and are replaced when they expire.
     """
 
     arms: tuple[str, ...] = Field(min_length=1)
@@ -70,7 +80,10 @@ class Takers:
 
 
 class Shelf:
-    """The kits of one arm at one site of one trial, while it runs.
+    """The kits of one arm at one site of one trial, while it runs: events in the order of time.
+
+    A kit that would expire before an order could replace it does not count as being there, so that it is
+    replaced in time (the days not counted of a trial's supply system).
 
     Attributes
     ----------
@@ -85,88 +98,100 @@ class Shelf:
     """
 
     def __init__(self, supply: Supply, parcels: Parcels, opened: float):
-        from simpy import Environment  # here: reading a study must not load it
-
-        self._clock = Environment()
         self._supply, self._parcels = supply, parcels
-        self._expiry = deque([opened + parcels.shelf_life] * supply.stock)
-        self._waiting: deque[Any] = deque()
-        self._on_the_way = 0
-        self.shipped = supply.stock
+        self._ahead = parcels.delivery if parcels.delivery < parcels.shelf_life else 0.0
+        self._expiry: deque[float] = deque()
+        self._on_the_way = self.shipped = supply.stock
+        self._waiting: dict[Ask, float] = {}
+        self._events: list[tuple[float, int, int, Ask]] = []
+        self._number = self._asks = 0
+        self._patients: list[tuple[float, float, float]] = []
+        self._end: list[float] = []
         self.begin: list[float] = []
         self.gap: list[float] = []
         self.kits: list[int] = []
+        self._plan(opened, DELIVERY, (supply.stock, 0))
 
     def send(self, takers: Takers) -> None:
         """Let more patients come, each when ready."""
-        first = len(self.begin)
-        self.begin += [np.inf] * len(takers.ready)
-        self.gap += [0.0] * len(takers.ready)
-        self.kits += [0] * len(takers.ready)
-        self._clock.process(self._come(takers, first))
+        for ready, weeks, latest, gone in zip(
+            takers.ready, takers.weeks, takers.latest, takers.gone, strict=True
+        ):
+            patient = len(self.begin)
+            self._patients.append((weeks, latest, gone))
+            self.begin.append(np.inf)
+            self._end.append(np.inf)
+            self.gap.append(0.0)
+            self.kits.append(0)
+            if latest > ready:
+                self._plan(ready, ASK, (patient, 0))
 
     def run(self, until: float = np.inf) -> None:
-        """Let the weeks pass."""
-        if until == np.inf:
-            self._clock.run()
-        elif until > self._clock.now:
-            self._clock.run(until)
+        """Let the weeks pass; nothing happens once nobody asks or waits."""
+        happen = (self._deliver, self._renew, self._ask, self._give_up)
+        while (self._asks or self._waiting) and self._events[0][0] < until:
+            week, kind, _, what = heappop(self._events)
+            self._asks -= kind == ASK
+            happen[kind](week, what)
 
-    def _come(self, takers: Takers, first: int) -> Iterator[Any]:
-        for patient, ready in enumerate(takers.ready):
-            yield self._clock.timeout(max(ready - self._clock.now, 0.0))
-            if takers.latest[patient] > ready:
-                self._clock.process(self._take(takers, patient, first + patient))
+    def _plan(self, week: float, kind: int, what: "Ask") -> None:
+        if week < np.inf:
+            self._number += 1
+            self._asks += kind == ASK
+            heappush(self._events, (week, kind, self._number, what))
 
-    def _take(self, takers: Takers, patient: int, place: int) -> Iterator[Any]:
-        """Take one kit after another until the course is over."""
-        clock, ready = self._clock, takers.ready[patient]
-        kit = self._ask()
-        if not kit.triggered:
-            latest = takers.latest[patient]
-            yield kit if latest == np.inf else kit | clock.timeout(latest - ready)
-            if not kit.triggered:
-                self._waiting.remove(kit)
-                return
-            ready = clock.now
-        self.begin[place] = ready
-        end = min(ready + takers.weeks[patient], takers.gone[patient])
-        for number in range(1, max(ceil((end - ready) / self._supply.weeks_a_kit - 1e-9), 1) + 1):
-            self.kits[place] = number
-            due = ready + number * self._supply.weeks_a_kit
-            if due >= end - 1e-9:
-                return
-            yield clock.timeout(max(due - clock.now, 0.0))
-            kit = self._ask()
-            if not kit.triggered:
-                yield kit | clock.timeout(end - clock.now)
-                self.gap[place] += clock.now - due
-                if not kit.triggered:
-                    self._waiting.remove(kit)
-                    return
+    def _deliver(self, week: float, kits: "Ask") -> None:
+        self._on_the_way -= kits[0]
+        expires = week + self._parcels.shelf_life
+        self._expiry.extend([expires] * kits[0])
+        self._plan(expires - self._ahead, RENEWAL, (0, 0))
+        while self._waiting and self._expiry:
+            ask, due = next(iter(self._waiting.items()))
+            del self._waiting[ask]
+            self._give(week, ask, due)
 
-    def _ask(self) -> Any:
-        """Ask for a kit: an event that has happened where one is on the shelf."""
-        kit = self._clock.event()
-        self._waiting.append(kit)
-        self._hand_out()
-        position = len(self._expiry) + self._on_the_way - len(self._waiting)
-        if position <= self._supply.reorder_at:
-            missing = self._supply.stock - position
+    def _renew(self, week: float, _: "Ask") -> None:
+        """Order what is missing, where so few are left that more are wanted."""
+        while self._expiry and self._expiry[0] < week:
+            self._expiry.popleft()
+        spoiling = 0
+        for expires in self._expiry:
+            if expires > week + self._ahead + 1e-9:
+                break
+            spoiling += 1
+        there = len(self._expiry) - spoiling + self._on_the_way - len(self._waiting)
+        if there <= self._supply.reorder_at:
+            missing = self._supply.stock - there
             self._on_the_way += missing
             self.shipped += missing
-            self._clock.process(self._deliver(missing))
-        return kit
+            self._plan(week + self._parcels.delivery, DELIVERY, (missing, 0))
 
-    def _deliver(self, kits: int) -> Iterator[Any]:
-        yield self._clock.timeout(self._parcels.delivery)
-        self._on_the_way -= kits
-        self._expiry.extend([self._clock.now + self._parcels.shelf_life] * kits)
-        self._hand_out()
+    def _ask(self, week: float, ask: "Ask") -> None:
+        while self._expiry and self._expiry[0] < week:
+            self._expiry.popleft()
+        if self._expiry:
+            self._give(week, ask, week)
+        else:
+            self._waiting[ask] = week
+            patient, number = ask
+            self._plan(self._end[patient] if number else self._patients[patient][1], GIVING_UP, ask)
+        self._renew(week, ask)
 
-    def _hand_out(self) -> None:
-        while self._expiry and self._expiry[0] < self._clock.now:
-            self._expiry.popleft()
-        while self._waiting and self._expiry:
-            self._expiry.popleft()
-            self._waiting.popleft().succeed()
+    def _give(self, week: float, ask: "Ask", due: float) -> None:
+        """Give a kit, and plan the next one for the day on which this one should be empty."""
+        self._expiry.popleft()
+        patient, number = ask
+        weeks, _, gone = self._patients[patient]
+        if number == 0:
+            self.begin[patient], self._end[patient] = week, min(week + weeks, gone)
+        else:
+            self.gap[patient] += week - due
+        self.kits[patient] = number + 1
+        following = self.begin[patient] + (number + 1) * self._supply.weeks_a_kit
+        if following < self._end[patient] - 1e-9:
+            self._plan(max(following, week), ASK, (patient, number + 1))
+
+    def _give_up(self, week: float, ask: "Ask") -> None:
+        due = self._waiting.pop(ask, None)
+        if due is not None and ask[1]:
+            self.gap[ask[0]] += week - due

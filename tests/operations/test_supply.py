@@ -49,9 +49,15 @@ def test_a_later_kit_that_is_missing_is_a_gap_and_no_delay_of_the_start():
 
 
 def test_an_expired_kit_is_not_dispensed_but_replaced():
+    """Both kits expire at week 10, so two are ordered at week 8; one is taken, and one more ordered."""
     shelf = dispensed(Shelf(supply(stock=2, reorder_at=1), Parcels(2, 10), 0), takers([11.0], weeks=4))
-    assert shelf.begin == [13]
-    assert shelf.shipped == 2 + 3  # two on the shelf again, and one that is waited for
+    assert shelf.begin == [11]
+    assert shelf.shipped == 2 + 2 + 1
+
+
+def test_kits_that_do_not_last_as_long_as_an_order_takes_leave_a_site_empty():
+    shelf = dispensed(Shelf(supply(stock=2, reorder_at=1), Parcels(5, 3), 0), takers([4.0], weeks=4))
+    assert shelf.begin == [8]  # ordered when they had expired, at week 3
 
 
 def test_who_waits_too_long_takes_no_kit():
