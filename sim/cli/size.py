@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from sim.cli.budget import size_by_budget
 from sim.cli.console import out, print_json
 from sim.cli.run import find_posteriors, telling
 from sim.cli.studies import read_study
@@ -32,6 +33,10 @@ def size(  # noqa: PLR0913, one parameter an option
     table: Annotated[
         Path | None, typer.Option(help="Write success at every size of every protocol and scenario here.")
     ] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="The largest size that costs no more, in the scenario's currency.")
+    ] = None,
+    sure: Annotated[float, typer.Option(help="Probability of staying within the budget.")] = 0.8,
     arm: Annotated[str | None, typer.Option(help="Arm that the JSON's top level answers for.")] = None,
     largest: Annotated[int | None, typer.Option(help="Largest total size to look at.")] = None,
     set_: Annotated[
@@ -49,15 +54,20 @@ def size(  # noqa: PLR0913, one parameter an option
     Example: `sim size configs/studies/chronic_four_arms.yaml --assurance 0.8 --given-benefit 1`
 
     Example: `sim size configs/studies/chronic_four_arms.yaml --table sizes.csv`
+
+    Example: `sim size configs/studies/drug_multisite.yaml --budget 2000000 --sure 0.9`
     """
-    if (power is not None) + (assurance is not None) + (table is not None) != 1:
-        raise InputError("sim size: give one of --power, --assurance or --table")
+    if sum(asked is not None for asked in (power, assurance, table, budget)) != 1:
+        raise InputError("sim size: give one of --power, --assurance or --table, or --budget")
     spec = read_study(study, set_ or [])
     sizing = default_sizing(spec).model_copy(update={"largest": largest} if largest else {})
     benefit = _benefit(given_benefit, and_benefit, assurance is not None)
     plan = Plan(posteriors=find_posteriors(spec, json))
     if table is not None:
         _write_table(spec, sizing, plan, table, json)
+        return
+    if budget is not None:
+        size_by_budget(searches(spec, sizing, ("power",))[0], (budget, sure), plan, json)
         return
     target: Target = "power" if power is not None else "assurance"
     goal = power if power is not None else assurance
