@@ -1,0 +1,62 @@
+"""What editors show: every field is described, wherever the schema is made."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+
+from sim.core.parts import Part
+from sim.core.schema import DESCRIPTIONS, OF_A_FILE, json_schema
+from sim.study import Study
+from sim.synthesis import Synthesis
+
+
+def fields(model: type[Part]) -> dict[str, dict[str, object]]:
+    schema = json_schema(model)
+    parts = {model.__name__: schema, **schema["$defs"]}
+    return {
+        f"{part.split('__')[-1]}.{key}": field
+        for part, definition in parts.items()
+        for key, field in definition.get("properties", {}).items()
+        if key not in (*OF_A_FILE, "kind")
+    }
+
+
+@pytest.mark.parametrize("model", [Study, Synthesis])
+def test_every_field_has_a_description_or_is_a_part_that_has_one(model):
+    bare = [
+        name
+        for name, field in fields(model).items()
+        if "description" not in field and "$ref" not in str(field)
+    ]
+    assert bare == [], f"give Field(description=...) or a row in {DESCRIPTIONS.name}"
+
+
+def test_every_description_in_the_table_is_shown_somewhere():
+    shown = {field.get("description") for model in (Study, Synthesis) for field in fields(model).values()}
+    with DESCRIPTIONS.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["field"] for row in rows}) == len(rows)
+    assert [row["field"] for row in rows if row["description"] not in shown] == []
+
+
+def test_what_a_part_says_itself_comes_first_and_defaults_are_told():
+    known = fields(Study)
+    assert known["Estimand.visit"]["description"] == "weeks since randomisation"
+    assert known["PosteriorClaim.study"]["description"] == "take this study's own shrunken value"
+    assert known["Arm.ratio"]["description"] == "patients of this arm for each patient of an arm with ratio 1"
+    assert (known["Arm.ratio"]["default"], known["Arm.ratio"]["minimum"]) == (1, 1)
+
+
+def test_the_schema_is_the_same_in_a_process_that_has_loaded_nothing_else():
+    """Two parts of one name are told apart by their modules, so only the last piece of a name is compared."""
+    code = (
+        "import json; from sim.core.schema import json_schema; from sim.study import Study; "
+        "print(json.dumps(json_schema(Study)))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    alone, here = json.loads(answer.stdout)["$defs"], json_schema(Study)["$defs"]
+    assert sorted(name.split("__")[-1] for name in alone) == sorted(name.split("__")[-1] for name in here)
+    assert len(alone["Spending"]["anyOf"]) > 5
