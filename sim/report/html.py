@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 import sim.report.design as design
 import sim.report.examples as examples
+import sim.report.explorer as explorer
 import sim.report.looks as looks
 import sim.report.patients as patients
 import sim.report.region as region
@@ -41,7 +42,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(results: Results) -> Path:
-    """Write ``report.html`` and ``figures/`` into the results folder from its tables.
+    """Write ``report.html``, ``explorer.html`` and ``figures/`` into the results folder from its tables.
 
     Returns
     -------
@@ -57,6 +58,8 @@ def render(results: Results) -> Path:
     page = _environment().get_template("report.html").render(**_context(material))
     file = results.folder / "report.html"
     write_text(file, page)
+    explored = _environment().get_template("explorer.html").render(content=explorer.content(material))
+    write_text(results.folder / "explorer.html", explored)
     return file
 
 

@@ -82,12 +82,18 @@ def _end(row: dict[str, float]) -> list[Entry | str]:
 
 
 def axis(material: Material) -> str:
-    """Name the effect's axis, with its unit."""
-    estimand = material.protocol.estimands[material.primary]
+    """Name the axis of the main protocol's effect, with its unit."""
+    return axis_of(material, material.main.protocol)
+
+
+def axis_of(material: Material, name: str) -> str:
+    """Name the axis of a protocol's primary effect, with its unit and its direction."""
+    protocol = material.study.protocols[name]
+    estimand = protocol.estimands[protocol.looks[0].analysis.estimand]
     unit = " (points)" if estimand.summary == "mean_difference" else ""
-    better = estimand.better(material.protocol.endpoints[estimand.endpoint])
-    said = SUMMARY_WORDS[estimand.summary]
-    return f"{said}{unit}; {'negative' if better == 'lower' else 'positive'} favours the treatment"
+    better = estimand.better(protocol.endpoints[estimand.endpoint])
+    sign = "negative" if better == "lower" else "positive"
+    return f"{SUMMARY_WORDS[estimand.summary]}{unit}; {sign} favours the treatment"
 
 
 def picture(material: Material, file: Path) -> Picture | None:
