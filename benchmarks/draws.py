@@ -18,10 +18,13 @@ class RecordingStreams(Streams):
         return _Recorder(super().__call__(name), name, self.calls)
 
     def redraw(self, block: int) -> None:
-        """Draw the same kinds and shapes of numbers again, for another block."""
+        """Draw the same kinds and shapes of numbers again, for another block: each stream is made once."""
         streams = Streams(self.seed, block)
+        made: dict[str, np.random.Generator] = {}
         for name, method, arguments, options in self.calls:
-            getattr(streams(name), method)(*arguments, **options)
+            if name not in made:
+                made[name] = streams(name)
+            getattr(made[name], method)(*arguments, **options)
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class _Recorder:
 
     def __getattr__(self, method: str) -> Any:
         def draw(*arguments: Any, **options: Any) -> Any:
-            self.calls.append((self.name, method, arguments, options))
+            own = {**options, "out": np.empty_like(options["out"])} if "out" in options else options
+            self.calls.append((self.name, method, arguments, own))
             return getattr(self.generator, method)(*arguments, **options)
 
         return draw

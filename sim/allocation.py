@@ -44,7 +44,9 @@ class PermutedBlocks(Allocation):
         if _arrangement_count(counts) <= MOST_ARRANGEMENTS:
             table = _arrangements(tuple(counts))
             chosen = stream.integers(len(table), size=(blocks, BLOCK_SIZE))
-            order = np.stack([table[:, place][chosen] for place in range(size)], axis=1)
+            order = np.empty((blocks, size, BLOCK_SIZE), dtype=np.int64)
+            for place in range(size):
+                np.take(np.ascontiguousarray(table[:, place]), chosen, out=order[:, place], mode="clip")
         else:
             keys = stream.random((blocks, size, BLOCK_SIZE))
             order = np.repeat(np.arange(len(ratio)), counts)[np.argsort(keys, axis=1)]

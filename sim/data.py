@@ -7,6 +7,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.core.loops import put_where_before
 from sim.core.streams import Streams
 from sim.endpoints import PAIN
 
@@ -82,10 +83,14 @@ class TrialData:
         """Scores on one instrument."""
         return Scores(self.baseline, self.score) if instrument == PAIN else self.others[instrument]
 
-    def totals(self, *factors: Floats) -> Floats:
+    def totals(self, *factors: Floats | Mask) -> Floats:
         """Sum products of (patient, replicate) over the first patients up to each size, (size, replicate)."""
         if len(self.sizes) == 1:
             first, *rest = (factor[: self.sizes[0]] for factor in factors)
+            if first.dtype == bool and not rest:
+                return np.asarray(
+                    np.add.reduce(first.view(np.int8), axis=0, dtype=np.int32)[None], np.float64
+                )
             if not rest:
                 return np.asarray(first.sum(axis=0, dtype=np.float64)[None])
             terms = ",".join(["pr"] * len(factors))
@@ -137,9 +142,8 @@ def hide(scores: Floats, weeks: Floats, leave: Floats, missed: Mask | None = Non
     missed
         Of the shape of ``scores``.
     """
-    with np.errstate(invalid="ignore"):
-        for visit, week in enumerate(weeks):
-            scores[:, :, visit] += 0.0 / (leave >= week)  # 0 / 1 adds nothing, 0 / 0 is missing; no branches
+    for visit, week in enumerate(weeks):
+        put_where_before(leave, float(week), np.nan, scores[:, :, visit])
     if missed is not None:
         scores[missed] = np.nan
     return scores

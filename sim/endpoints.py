@@ -352,7 +352,7 @@ class Responder(Derived):
             reached = gain >= self.points - 1e-9
         else:
             reached = (gain >= float(self.reduction or 0) * baseline - 1e-9) & (baseline > 0)
-        return np.where(np.isnan(score), np.nan, reached)
+        return reached + 0.0 * score  # nan where the score is
 
     def words(self) -> str:
         """Say the endpoint in words."""
@@ -385,7 +385,7 @@ class State(Derived):
             reached = score <= self.at_most + 1e-9
         else:
             reached = score >= float(self.at_least or 0) - 1e-9
-        return np.where(np.isnan(score), np.nan, reached)
+        return reached + 0.0 * score  # nan where the score is
 
     def words(self) -> str:
         """Say the endpoint in words."""

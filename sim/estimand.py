@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 from scipy.special import logit
 
+from sim.core.loops import put_where_before
 from sim.core.parts import Part, wrong
 from sim.data import Mask, TrialData
 from sim.endpoints import Endpoint, TimeToResponse
@@ -183,7 +184,12 @@ class Estimand(Part):
         if stopping == "treatment_policy":
             return value
         limit = self.visit if stopping == "principal_stratum" else week
-        return np.where(stopped < limit, 0.0 if stopping == "composite" else np.nan, value)
+        after = 0.0 if stopping == "composite" else np.nan
+        if value.ndim == 2 and isinstance(limit, float):
+            found = np.array(value, order="C")
+            put_where_before(np.ascontiguousarray(stopped), limit, after, found)
+            return found
+        return np.where(stopped < limit, after, value)
 
     def compare(self, of: Floats, to: Floats) -> Floats:
         """Summarise two arms by their means, (replicate,): a difference, or the logarithm of a ratio.

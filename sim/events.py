@@ -36,6 +36,8 @@ class Events:
 
     def until(self, leave: Floats) -> "Events":
         """Let patients leave in these weeks; what would have stopped a treatment after that is not seen."""
+        if not self.reason.any():
+            return Events(self.stop, self.reason, leave)
         gone = leave < self.stop
         return Events(np.where(gone, NEVER, self.stop), np.where(gone, 0, self.reason).astype(np.int8), leave)
 
@@ -115,24 +117,24 @@ def occur(ratings: Ratings, arm: Ints, hazards: Hazards, streams: Streams) -> Ev
         _inefficacy(ratings, arm, hazards, streams),
         _constant("other", "other reason", arm, hazards, streams),
     ]
-    stop, reason = _first(causes, hazards.end(arm))
+    stop, reason = _first(causes, arm, hazards)
     if hazards.gave_up is not None:
         stop = np.minimum(stop, hazards.gave_up)
         reason[hazards.gave_up < NEVER] = REASONS.index("other")
     leaves = _leaves_on_stopping(stop, arm, hazards, streams)
     leave = _constant("withdrawal", "withdrawal", arm, hazards, streams)
-    return Events(stop, reason, leaves if leave is None else np.minimum(leave, leaves))
+    return Events(stop, reason, leaves if leave is None else np.minimum(leave, leaves, out=leave))
 
 
-def _first(causes: Sequence[Floats | None], end: Floats) -> tuple[Floats, NDArray[np.int8]]:
-    """Week and number of the first cause before ``end``, (patient, replicate); ``inf`` and 0 if none."""
-    first, reason = np.full(end.shape, NEVER), np.zeros(end.shape, dtype=np.int8)
+def _first(causes: Sequence[Floats | None], arm: Ints, hazards: Hazards) -> tuple[Floats, NDArray[np.int8]]:
+    """Week and number of the first cause before treatment ends, (patient, replicate); ``inf``, 0 if none."""
+    first, reason = np.full(arm.shape, NEVER), np.zeros(arm.shape, dtype=np.int8)
     happening = [(number, cause) for number, cause in enumerate(causes, start=1) if cause is not None]
     for number, cause in happening:
         np.maximum(reason, np.int8(number) * (cause < first), out=reason)
         np.minimum(first, cause, out=first)
     if happening:
-        too_late = first >= end
+        too_late = first >= hazards.end(arm)
         np.copyto(first, NEVER, where=too_late)
         reason *= ~too_late
     return first, reason
@@ -143,7 +145,7 @@ def _each(table: Floats, arm: Ints) -> Floats:
     if (table == table[0]).all():
         return np.broadcast_to(table[0], arm.shape)
     replicates = table.shape[1]
-    return np.asarray(table.ravel()[arm * replicates + np.arange(replicates)])
+    return np.asarray(np.take(table.ravel(), arm * replicates + np.arange(replicates)))
 
 
 def _waiting(threshold: Floats, hazard: Floats) -> Floats:
@@ -195,9 +197,12 @@ def _constant(quantity: str, stream: str, arm: Ints, hazards: Hazards, streams: 
     hazard = hazards.of(quantity)
     if not hazard.any():
         return None
-    threshold = streams(stream).standard_exponential(arm.shape)
-    since = hazards.start(arm) if quantity != "withdrawal" else 0.0
-    return np.asarray(since + _waiting(threshold, _each(hazard, arm)))
+    when = streams(stream).standard_exponential(arm.shape)
+    with np.errstate(divide="ignore"):
+        when /= _each(hazard, arm)
+    if quantity != "withdrawal":
+        when += hazards.start(arm)
+    return when
 
 
 def _leaves_on_stopping(stop: Floats, arm: Ints, hazards: Hazards, streams: Streams) -> Floats:

@@ -23,6 +23,7 @@ from sim.archive import (
 from sim.claims import Draws, Posterior
 from sim.core.errors import InputError, RunError
 from sim.core.loading import dump
+from sim.core.memory import keep_freed_memory
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.executors import Workers, default_workers
 from sim.performance import proportion
@@ -159,6 +160,7 @@ def compute_block(job: Job) -> BlockTables:
 
 def _compute(job: Job) -> tuple[BlockTables, float, float]:
     """Simulate one block; also return the seconds of its trials and of its true values."""
+    keep_freed_memory()
     begin = clock()
     draws = draws_of(job.seed, job.block, job.posteriors)
     record = simulate(job.protocol, job.scenario, draws)

@@ -46,7 +46,8 @@ class Finding:
 
         A trial that was stopped before has none: nan, or 0 of what is counted.
         """
-        found = np.asarray(np.take_along_axis(values, self.cut, axis=1))
+        one = values.shape[1] == self.cut.shape[1] == 1
+        found = values if one else np.take_along_axis(values, self.cut, axis=1)
         if self.lacking is None:
             return found
         return np.where(

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.adverse_events import believes, react
+from sim.core.loops import correlate
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.data import Scores
 from sim.estimand import Estimand
@@ -15,7 +16,7 @@ from sim.other_outcomes import OwnWay, PainChange, rate
 from sim.protocol import Protocol
 from sim.scenario import Scenario, Truth
 from sim.screening import Cohort
-from sim.trajectories import Trajectories, effects_of, foresee, visit_by_visit
+from sim.trajectories import Trajectories, effects_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
@@ -100,8 +101,9 @@ def create(protocol: Protocol, scenario: Scenario, truth: Truth, n: int, streams
     covariates = population.describe(cohort, protocol.eligibility, streams, truth.covariates)
     scores = {name: standard.score(covariates[name]) for name, standard in truth.standards.items()}
     effects = effects_of(truth.arms, scores, cohort.true.shape, streams)
-    departure = _departures(truth.covariance, protocol.weeks, n, streams)
-    trajectories = foresee(cohort, truth.course, effects, protocol.weeks, departure)
+    own = _departures(truth.covariance, protocol.weeks, cohort.true, streams)
+    cohort.add_flare(own, protocol.weeks)
+    trajectories = Trajectories(protocol.weeks, own, truth.course.at(protocol.weeks), effects)
     baseline = protocol.pain.scale.score(cohort.rating.copy())
     starts = {
         name: levels.start(covariates, baseline.shape, OwnWay(name, streams))
@@ -190,7 +192,8 @@ def _follow(
     truth, own = world.truth, world.trajectories.own
     spread = np.sqrt(np.diagonal(truth.covariance, axis1=1, axis2=2))
     lasting = np.zeros_like(own)
-    world.cohort.add_to(lasting, protocol.weeks)
+    lasting += world.cohort.true[:, :, None]
+    world.cohort.add_flare(lasting, protocol.weeks)
     pain = PainChange(mean=latent - own, own=(own - lasting) / spread)
     found = {}
     for name, start in world.starts.items():
@@ -205,18 +208,18 @@ def _follow(
     return found
 
 
-def _departures(covariance: Floats, weeks: Floats, n: int, streams: Streams) -> Floats:
-    """Draw own departures, (patient, replicate, visit), a stream a visit, so a later one moves no earlier."""
-    factor = np.linalg.cholesky(covariance).transpose(1, 2, 0)
+def _departures(covariance: Floats, weeks: Floats, lasting: Floats, streams: Streams) -> Floats:
+    """Draw own departures about lasting pain, (patient, replicate, visit).
+
+    A stream a visit, so a later one moves no earlier.
+    """
+    lower = np.linalg.cholesky(covariance).transpose(1, 2, 0)
+    factor: Floats = np.array(np.broadcast_to(lower, (*lower.shape[:2], BLOCK_SIZE)), order="C")
     generators = [streams(f"departure week {week:g}") for week in weeks]
-    departure = visit_by_visit(n, BLOCK_SIZE, len(weeks))
-    for begin in range(0, n, AT_A_TIME):
-        some = departure[begin : begin + AT_A_TIME]
-        normal = [generator.standard_normal(some.shape[:2]) for generator in generators]
-        part = np.empty(some.shape[:2])
-        for visit in range(len(weeks)):
-            now = some[:, :, visit]
-            np.multiply(factor[visit, 0], normal[0], out=now)
-            for earlier in range(1, visit + 1):
-                now += np.multiply(factor[visit, earlier], normal[earlier], out=part)
-    return departure
+    found = np.empty((len(weeks), *lasting.shape))
+    normal = np.empty((len(weeks), AT_A_TIME, BLOCK_SIZE))
+    for first in range(0, len(lasting), AT_A_TIME):
+        for generator, own in zip(generators, normal, strict=True):
+            generator.standard_normal(out=own[: len(lasting) - first])
+        correlate(factor, normal, lasting, first, found)
+    return found.transpose(1, 2, 0)

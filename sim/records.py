@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.core.loops import tally
 from sim.core.streams import BLOCK_SIZE
 from sim.data import ABSENT
 from sim.endpoints import PAIN, Endpoint, Scale
@@ -49,7 +50,7 @@ def tabulate(protocol: Protocol, record: TrialRecord, block: int, truth: Mapping
     ]
     return BlockTables(
         estimates=_stack([row for rows in estimates for row in rows]),
-        arms=_stack(_arm_rows(protocol, record, replicate)),
+        arms=_arms(protocol, record, replicate),
         trials=_stack(
             [
                 {
@@ -140,26 +141,27 @@ def _estimates(
     return rows
 
 
-def _arm_rows(protocol: Protocol, record: TrialRecord, replicate: Column) -> list[Table]:
-    """Count by arm and visit: randomised, observed, sums of scores, responders, stopped and left."""
+def _arms(protocol: Protocol, record: TrialRecord, replicate: Column) -> Table:
+    """Count by visit and arm: randomised, observed, sums of scores, responders, stopped and left."""
     data, arm_of, groups = record.data, *_grouped(record, len(protocol.arms))
+    arms, visits = len(protocol.arms), len(protocol.visits)
     place = arm_of * BLOCK_SIZE + np.arange(BLOCK_SIZE)
     grid = ScoreGrid.of(protocol)
+    start = grid.steps(data.baseline).astype(np.int64)
+    scores = [data.baseline, *(data.score[:, :, visit] for visit in range(visits - 1))]
+    counts = [
+        grid.count(place, start, score, groups) | _other_counts(protocol, record, visit, arm_of)
+        for visit, score in enumerate(scores)
+    ]
+    names = np.array([arm.name for arm in protocol.arms])
+    table = {
+        "replicate": np.tile(replicate, visits * arms),
+        "arm": np.tile(np.repeat(names, BLOCK_SIZE), visits),
+        "week": np.repeat(np.array(protocol.visits), arms * BLOCK_SIZE),
+    }
+    table |= {name: np.concatenate([count[name][:arms].ravel() for count in counts]) for name in counts[0]}
     gone = _happened_before(place, record.events, protocol, groups)
-    row_of = grid.rows(place, data.baseline)
-    rows = []
-    for visit, week in enumerate(protocol.visits):
-        score = data.baseline if visit == 0 else data.score[:, :, visit - 1]
-        counts = grid.count(row_of, score, groups) | _other_counts(protocol, record, visit, arm_of)
-        for k, arm in enumerate(protocol.arms):
-            row = {
-                "replicate": replicate,
-                "arm": np.full(BLOCK_SIZE, arm.name),
-                "week": np.full(BLOCK_SIZE, week),
-            }
-            row |= {name: values[k] for name, values in counts.items()}
-            rows.append(row | {name: values[visit, k] for name, values in gone.items()})
-    return rows
+    return table | {name: values[:, :arms].ravel() for name, values in gone.items()}
 
 
 def _grouped(record: TrialRecord, arms: int) -> tuple[Column, int]:
@@ -248,23 +250,25 @@ class ScoreGrid:
         columns |= {name: np.nan_to_num(endpoint.value(baseline, score)) for name, endpoint in responses}
         return cls(scale.low, scale.step, levels, np.stack(list(columns.values()), axis=1), tuple(columns))
 
-    def position(self, score: Floats) -> Floats:
-        """Steps of each score above the lowest, whole numbers, same shape; a missing score has ``levels``."""
-        steps = score if self.low == 0 and self.step == 1 else np.rint((score - self.low) * (1 / self.step))
-        return np.fmin(steps, float(self.levels))
+    def steps(self, score: Floats) -> Floats:
+        """Steps of each score above the lowest, whole numbers, same shape; nan where it is missing."""
+        if self.low == 0 and self.step == 1:
+            return score
+        return np.asarray(np.rint((score - self.low) * (1 / self.step)))
 
-    def rows(self, place: NDArray[np.int64], baseline: Floats) -> Floats:
-        """Row of each patient in the table of ``count``; ``place`` is arm × block size + replicate."""
-        return (place * self.levels + self.position(baseline)) * (self.levels + 1)
+    def count(self, place: NDArray[np.int64], start: NDArray[np.int64], score: Floats, arms: int) -> Table:
+        """Counts by name, each (arm, replicate).
 
-    def count(self, row: Floats, score: Floats, arms: int) -> dict[str, Column]:
-        """Counts by name, each (arm, replicate), of patients in these rows with these scores."""
-        cells = self.levels * (self.levels + 1)
-        cell = (row + self.position(score)).astype(np.int64)
-        table = np.bincount(cell.ravel(), minlength=arms * BLOCK_SIZE * cells).reshape(
-            arms * BLOCK_SIZE, cells
-        )
-        sums = (table @ self.features).reshape(arms, BLOCK_SIZE, -1)
+        Parameters
+        ----------
+        place
+            Arm × block size + replicate, (patient, replicate).
+        start
+            Steps of the baseline score, same shape.
+        """
+        table = np.zeros((arms * BLOCK_SIZE, self.levels, self.levels + 1))
+        tally(place, start, np.ascontiguousarray(self.steps(score)), table)
+        sums = (table.reshape(len(table), -1) @ self.features).reshape(arms, BLOCK_SIZE, -1)
         whole = ("score_sum", "score_squares", "start_sum")
         return {
             name: sums[:, :, i] if name in whole else sums[:, :, i].astype(np.int64)
@@ -279,17 +283,19 @@ def _happened_before(
     visits = np.array(protocol.visits)
 
     def count(weeks: Floats, among: NDArray[np.int64]) -> Column:
-        first_after = np.searchsorted(visits, weeks.ravel()[among], side="right")
+        chosen, first_after = weeks.ravel()[among], np.zeros(len(among), dtype=np.int64)
+        for week in visits:  # few: quicker than a search for each patient
+            first_after += chosen >= week
         cells = first_after * (arms * BLOCK_SIZE) + place.ravel()[among]
         size = (len(visits) + 1) * arms * BLOCK_SIZE
         table = np.bincount(cells, minlength=size).reshape(len(visits) + 1, arms, BLOCK_SIZE)
         return np.asarray(table.cumsum(axis=0)[: len(visits)])
 
     found = {"left": count(events.leave, _where(events.leave < visits[-1]))}
-    stopped = _where(events.stop < visits[-1])
-    for code, reason in enumerate(REASONS[1:], start=1):
-        among = stopped[events.reason.ravel()[stopped] == code]
-        found[f"stopped_{reason}"] = count(events.stop, among)
+    stopped = _where((events.reason > 0) & (events.stop < visits[-1]))
+    reason = events.reason.ravel()[stopped]
+    for code, name in enumerate(REASONS[1:], start=1):
+        found[f"stopped_{name}"] = count(events.stop, stopped[reason == code])
     return found
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal, Self
+from functools import cached_property, lru_cache
+from typing import Generic, Literal, Self, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -11,7 +11,7 @@ from pydantic import Field
 from sim.adverse_events import Unblinding
 from sim.claims import AboveZero, Claim, Draws, Floats, Posterior, PosteriorClaim, Read, Share, claims_in
 from sim.core.parts import Family, Part, suggest, wrong
-from sim.core.streams import BLOCK_SIZE
+from sim.core.streams import BLOCK_SIZE, Streams
 from sim.eligibility import EntryRule
 from sim.missingness import Missing, MissingLevels
 from sim.operations.conditions import ConditionLevels, Conditions
@@ -23,6 +23,8 @@ from sim.rescue import Rescue, RescueLevels
 from sim.screening import PainLevels
 from sim.trajectories import MeanCourse
 from sim.treatments import Treatment, TreatmentLevels
+
+Value = TypeVar("Value")
 
 
 class Evaluation(Family):
@@ -216,7 +218,16 @@ class Scenario(Part):
         return self.model_copy(update={"treatments": {k: v for k, v in self.treatments.items() if k in used}})
 
     def realise(self, protocol: Protocol, draws: Draws) -> "Truth":
-        """Give every claim that the protocol meets its value in each replicate of the block."""
+        """Give every claim that the protocol meets its value in each replicate of the block.
+
+        Where claims are not drawn, blocks have one truth, which is kept for the next block.
+        """
+        if self.claims.is_drawn:
+            return self._evaluate(protocol, draws)
+        posteriors = tuple((name, Same(posterior)) for name, posterior in draws.posteriors.items())
+        return _evaluated(Same(self), Same(protocol), posteriors)
+
+    def _evaluate(self, protocol: Protocol, draws: Draws) -> "Truth":
         read = self.claims.reader(draws)
         levels = self.population.pain.levels(protocol.pain.days, protocol.pain.scale.step, read)
         shown = read("course.response", self.course.response)
@@ -364,3 +375,27 @@ class Truth:
         """Effect of each arm on a measure beyond what follows from pain, (arm, replicate), its points."""
         zero = np.zeros_like(self.site_rate)
         return np.stack([levels.beyond_pain.get(measure, zero) for levels in self.arms])
+
+
+@dataclass(frozen=True, eq=False)
+class Same(Generic[Value]):
+    """A value that equals nothing but itself, so that what follows from it can be kept for it."""
+
+    value: Value
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the very same object."""
+        return isinstance(other, Same) and other.value is self.value
+
+    def __hash__(self) -> int:
+        """Hash by identity."""
+        return id(self.value)
+
+
+@lru_cache(maxsize=32)
+def _evaluated(
+    scenario: Same[Scenario], protocol: Same[Protocol], posteriors: tuple[tuple[str, Same[Posterior]], ...]
+) -> Truth:
+    """Evaluate claims that are not drawn, for which any streams will do."""
+    draws = Draws(Streams(0, 0), {name: posterior.value for name, posterior in posteriors})
+    return scenario.value._evaluate(protocol.value, draws)

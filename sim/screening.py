@@ -114,9 +114,8 @@ class Cohort:
     half_weeks: Floats | None = None
     scores: Mapping[str, Floats] = field(default_factory=dict)
 
-    def add_to(self, departure: Floats, weeks: Floats) -> None:
-        """Add lasting pain and what is left of a flare to (patient, replicate, visit), in place."""
-        departure += self.true[:, :, None]
+    def add_flare(self, departure: Floats, weeks: Floats) -> None:
+        """Add what is left of a flare to (patient, replicate, visit), in place."""
         if self.flare is not None and self.half_weeks is not None:
             departure += self.flare[:, :, None] * 2.0 ** (-weeks / self.half_weeks[:, None])
 
@@ -190,9 +189,12 @@ def by_inversion(rule: EntryRule, levels: PainLevels, n: int, streams: Streams) 
     rating_z = ndtri(uniform, out=uniform)
     true_z = streams("true pain").standard_normal((n, BLOCK_SIZE))
     true_z *= np.sqrt(1 - reliability)
-    true_z += np.sqrt(reliability) * rating_z
-    true = levels.mean + levels.sd * true_z
-    rating = levels.shown + spread * rating_z
+    part = np.sqrt(reliability) * rating_z
+    true_z += part
+    true = np.multiply(levels.sd, true_z, out=part)
+    true += levels.mean
+    rating = np.multiply(spread, rating_z, out=rating_z)
+    rating += levels.shown
     flare = _flare_given(rating - true, error, levels, streams) if levels.flare else None
     if earlier:
         rating = true + levels.error * streams("baseline rating").standard_normal((n, BLOCK_SIZE))

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from sim.core.streams import Streams
 from sim.effects.base import Shape
-from sim.screening import Cohort
 from sim.treatments import TreatmentLevels
 
 Floats = NDArray[np.float64]
@@ -22,6 +21,11 @@ def visit_by_visit(patients: int, replicates: int, visits: int) -> Floats:
     Work goes visit by visit; with this layout each visit is one contiguous (patient, replicate) array.
     """
     return np.empty((visits, patients, replicates)).transpose(1, 2, 0)
+
+
+def look_up(table: Floats, place: Ints, out: Floats) -> Floats:
+    """Take entries of a short table at valid places into ``out``; not checked, which would need a copy."""
+    return np.take(table, place, out=out, mode="clip")
 
 
 NEVER_BEGUN = 1e9
@@ -123,11 +127,15 @@ class Trajectories:
         shift = self.course + (0.0 if personal else self._mean_sizes()[:, :, None] * shares)
         shift = np.broadcast_to(shift, shares.shape).reshape(-1, len(self.weeks))
         for visit in range(len(self.weeks)):
-            np.add(self.own[:, :, visit], shift[:, visit][place], out=latent[:, :, visit])
+            now = look_up(shift[:, visit], place, out=latent[:, :, visit])
+            now += self.own[:, :, visit]
         if personal:
             size, shares = self.size(arm, therapists), shares.reshape(-1, len(self.weeks))
+            part = np.empty_like(size)
             for visit in range(len(self.weeks)):
-                latent[:, :, visit] += size * shares[:, visit][place]
+                look_up(shares[:, visit], place, out=part)
+                part *= size
+                latent[:, :, visit] += part
         if self.start is not None:
             self._begin_late(latent, arm, self.start, therapists)
         return latent
@@ -192,27 +200,6 @@ class Trajectories:
     def _place(self, arm: Ints) -> Ints:
         replicates = self.course.shape[0]
         return np.asarray(arm * replicates + np.arange(replicates))
-
-
-def foresee(
-    cohort: Cohort,
-    course: MeanCourse,
-    effects: tuple[ArmEffect, ...],
-    weeks: Floats,
-    departure: Floats,
-) -> Trajectories:
-    """Lay the mean course and each arm's effect on the patients' own courses.
-
-    Parameters
-    ----------
-    weeks
-        Follow-up visits, (visit,).
-    departure
-        Own departures from the mean course with rating error, (patient, replicate, visit), points;
-        overwritten.
-    """
-    cohort.add_to(departure, weeks)
-    return Trajectories(weeks, departure, course.at(weeks), effects)
 
 
 def effects_of(

@@ -12,12 +12,13 @@ from sim.analyses.linear_model import Errors, least_squares
 from sim.analyses.moments import Measurements
 from sim.analyses.single_imputation import Fill, fill, fill_words, filled
 from sim.core.errors import InputError, RunError
+from sim.core.loops import add_moments
 from sim.estimand import Observations
 
 Ints = NDArray[np.integer]
 
-UNSEEN = 1e100
-"""Stands for a missing value where its weight is 0; any number would do."""
+CENTRE = 5.0
+"""Taken from scores before their squares are summed, so that no digits are lost."""
 
 
 class Ancova(Analysis):
@@ -42,14 +43,8 @@ class Ancova(Analysis):
         observed = filled(observed, self.missing)
         if self.errors != "classical":
             return self._robust(observed)
-        seen = ~np.isnan(observed.value)
-        centre = 5.0
-        y = np.fmin(observed.value - centre, UNSEEN)
-        x = observed.baseline - centre
-        members = [(seen & (observed.arm == arm)).astype(np.float64) for arm in range(observed.arms)]
-        moments = [_moments(observed, mine, x, y) for mine in members]
-        n, means, squares = (np.stack(part) for part in zip(*moments, strict=True))
-        return _contrasts(observed, n, (means[:, 0], means[:, 1]), squares.sum(axis=0))
+        n, means, squares = _moments(observed)
+        return _contrasts(observed, n, (means[0], means[1]), squares.sum(axis=1))
 
     def _robust(self, observed: Observations) -> Estimate:
         arms = [arm for arm in range(observed.arms) if arm != observed.to]
@@ -115,12 +110,14 @@ def _rows(found: Contrasted, names: list[str]) -> list[Row]:
     return [Row.by_t(name, (estimate, se, df), int(found.n[0])) for name, estimate, se, df in numbers]
 
 
-def _moments(observed: Observations, mine: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    """Count, means (x, y) and centred sums of squares and products (xx, xy, yy) of one arm."""
-    total = observed.data.totals
+def _moments(observed: Observations) -> tuple[Floats, Floats, Floats]:
+    """Count, means (x, y), centred squares and products (xx, xy, yy), each (…, arm, size, replicate)."""
+    sizes = observed.data.sizes
+    sums = np.zeros((6, observed.arms, len(sizes), observed.arm.shape[1]))
+    x, y = (np.ascontiguousarray(part - CENTRE) for part in (observed.baseline, observed.value))
+    add_moments(np.ascontiguousarray(observed.arm, dtype=np.int64), x, y, np.array(sizes), sums)
+    n, sx, sy, xx, xy, yy = sums
     with np.errstate(divide="ignore", invalid="ignore"):
-        n, sx, sy = total(mine), total(mine, x), total(mine, y)
-        xx, xy, yy = total(mine, x, x), total(mine, x, y), total(mine, y, y)
         squares = np.stack([xx - sx * sx / n, xy - sx * sy / n, yy - sy * sy / n])
         squares = np.where(n > 0, squares, 0.0)  # an arm that recruits no more has nobody in a later stage
         return n, np.stack([sx / n, sy / n]), squares

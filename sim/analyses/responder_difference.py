@@ -44,8 +44,8 @@ class ResponderDifference(Analysis):
         seen, responds = ~np.isnan(observed.value), observed.value > 0
         mine = [observed.arm == arm for arm in range(observed.arms)]
         counted = [m & seen for m in mine] if self.missing == "complete_case" else mine
-        n = np.stack([observed.data.totals(m.astype(np.float64)) for m in counted])
-        hits = np.stack([observed.data.totals((m & responds).astype(np.float64)) for m in mine])
+        n = np.stack([observed.data.totals(m) for m in counted])
+        hits = np.stack([observed.data.totals(m & responds) for m in mine])
         with np.errstate(divide="ignore", invalid="ignore"):
             return n, hits / n
 

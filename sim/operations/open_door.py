@@ -18,4 +18,6 @@ class OpenDoor(Operations):
     def conduct(self, intake: Intake, streams: Streams) -> Conduct:
         """Add exponential gaps at the rate of all sites together."""
         gaps = streams("arrival").standard_exponential((len(intake.arm), BLOCK_SIZE))
-        return Conduct(enrolled=np.cumsum(gaps, axis=0) / (self.sites * intake.site_rate))
+        enrolled = np.cumsum(gaps, axis=0, out=gaps)
+        enrolled /= self.sites * intake.site_rate
+        return Conduct(enrolled=enrolled)

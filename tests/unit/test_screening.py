@@ -133,8 +133,8 @@ def test_a_flare_fades_by_half_in_its_half_life():
     flare = np.array([[1.0, 0.4]])
     cohort = Cohort(np.full((1, 2), 5.0), flare, flare, flare, np.array([2.0, 4.0]))
     departure = np.zeros((1, 2, 2))
-    cohort.add_to(departure, np.array([2.0, 4.0]))
-    assert departure == pytest.approx(np.array([[[5.5, 5.25], [5 + 0.4 / np.sqrt(2), 5.2]]]))
+    cohort.add_flare(departure, np.array([2.0, 4.0]))
+    assert departure == pytest.approx(np.array([[[0.5, 0.25], [0.4 / np.sqrt(2), 0.2]]]))
 
 
 def test_more_patients_leave_the_earlier_ones_unchanged(clinic):
