@@ -28,6 +28,7 @@ from sim.sample_size import default_sizing, find, searches, write
 from sim.sensitivity import vary
 from sim.sensitivity import write as write_sensitivity
 from sim.study import Study
+from sim.timeline import write as write_timeline
 
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="Change one value: PATH=VALUE; repeatable.")
@@ -101,6 +102,7 @@ def complete(study: Study, plan: Plan, results: Results, quiet: bool) -> None:
     if study.size:
         size_all(study, plan, results.folder, quiet)
     write_examples(results.folder, study, results, plan)
+    write_timeline(results.folder, study, plan)
     if study.sensitivity:
         with telling(plan, "simulating variations", quiet) as told:
             write_sensitivity(results.folder, vary(study, study.sensitivity, told, results.folder))

@@ -20,6 +20,18 @@ HEADINGS = {
     "expected_n": "patients",
     "duration_weeks": "duration, weeks",
     "cost": "cost",
+    "cost_q05": "cost, 5 % of trials below",
+    "cost_q50": "cost, median",
+    "cost_q95": "cost, 95 % below",
+    "cost_per_success": "cost of a success",
+    "unfinished": "unfinished",
+    "screened": "screened",
+    "kits_shipped": "kits sent",
+    "kits_wasted": "kits wasted",
+    "waiting_weeks": "weeks waited",
+    "delayed": "waited or never began",
+    "never_treated": "never began",
+    "gap_weeks": "weeks without a kit",
     "family_wise_error": "any false success",
     "disjunctive_power": "power, any",
     "conjunctive_power": "power, every",
@@ -28,7 +40,17 @@ HEADINGS = {
 }
 """Column heads, in their order; a metric that is not here keeps its name and comes last."""
 
-DECIMALS = {"expected_n": 1, "duration_weeks": 1, "cost": 0}
+WHOLE = (
+    "cost",
+    "cost_q05",
+    "cost_q50",
+    "cost_q95",
+    "cost_per_success",
+    "screened",
+    "kits_shipped",
+    "kits_wasted",
+)
+DECIMALS = {"expected_n": 1, "duration_weeks": 1} | dict.fromkeys(WHOLE, 0)
 """Decimals where they are not 3."""
 
 GLOSSARY = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import sim.report.examples as examples
 import sim.report.figures as figures
 import sim.report.looks as looks
+import sim.report.operations as operations
 import sim.report.region as region
 import sim.report.sensitivity as sensitivity
 import sim.report.truth as truth
@@ -164,5 +165,6 @@ MAKERS: dict[str, Callable[[Material, Path], Picture | None]] = {
     "region": region.picture,
     "examples": examples.picture,
     "sensitivity": sensitivity.picture,
+    **operations.MAKERS,
 }
 """What draws each figure, by its name."""
