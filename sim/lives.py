@@ -48,6 +48,8 @@ class Life:
 
     Attributes
     ----------
+    arm
+        Position of each patient's arm, (patient, replicate).
     score
         Pain scores, complete, (patient, replicate, visit).
     others
@@ -64,6 +66,7 @@ class Life:
         Visits missed, (patient, replicate, visit); None: none.
     """
 
+    arm: Ints
     score: Floats
     others: Mapping[str, Scores]
     events: Events
@@ -134,12 +137,12 @@ def experience(
     )
     if truth.rescue and rescued is not None:
         latent += truth.rescue.relief[:, None] * rescued
-    return Life(protocol.pain.scale.score(latent), others, events, adverse, rescued, therapist)
+    return Life(arm, protocol.pain.scale.score(latent), others, events, adverse, rescued, therapist)
 
 
 def lose(life: Life, world: World, weeks: Floats, streams: Streams) -> Life:
     """Let visits be missed and patients be lost, by the scores of the lives they lead."""
-    missing, score = world.truth.missing, life.score
+    missing, score = world.truth.missing.under(life.arm), life.score
     missed = missing.missed(world.baseline, score, weeks, streams)
     lost = missing.leave(world.baseline, score, weeks, missed, streams)
     leave = life.events.leave if lost is None else np.minimum(life.events.leave, lost)

@@ -1,6 +1,7 @@
 """Why a measurement is missing: at random or not, visits missed and patients lost."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from sim.core.parts import Part
 from sim.core.streams import Streams
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.integer]
 Mask = NDArray[np.bool_]
 
 Mechanism = Literal["mcar", "mar", "mnar"]
@@ -36,12 +38,16 @@ class MissedVisit(Part):
 class Dropout(Part):
     """Patients lost to the study, whatever happens to their treatment.
 
-    At a score of s the hazard is ``weekly_hazard`` × ``ratio_per_point``^(s − 5).
+    At a score of s the hazard is ``weekly_hazard`` × ``ratio_per_point``^(s − 5). Where the ratio is another
+    one under a treatment, who leaves differs between arms although as many may.
     """
 
     mechanism: Mechanism = "mcar"
     weekly_hazard: Positive = Field(description="of leaving, at a score of 5")
     ratio_per_point: Positive = NO_CHANGE
+    ratio_by_treatment: dict[str, Positive] = Field(
+        {}, description="another ratio per point under these treatments"
+    )
 
 
 class Missing(Part):
@@ -50,8 +56,8 @@ class Missing(Part):
     missed_visit: MissedVisit | None = None
     dropout: Dropout | None = None
 
-    def levels(self, read: Read) -> "MissingLevels":
-        """Give the claims their values in each replicate of the block."""
+    def levels(self, read: Read, treatments: Sequence[str] = ()) -> "MissingLevels":
+        """Give the claims their values in each replicate of the block, in arms of these treatments."""
         visit, lost = self.missed_visit, self.dropout
         return MissingLevels(
             visit=_Rate(
@@ -61,28 +67,42 @@ class Missing(Part):
             )
             if visit
             else None,
-            dropout=_Rate(
-                lost.mechanism,
-                read("missing.dropout.weekly_hazard", lost.weekly_hazard),
-                read("missing.dropout.ratio_per_point", lost.ratio_per_point),
-            )
-            if lost
-            else None,
+            dropout=_dropout(lost, read, treatments) if lost else None,
         )
+
+
+def _dropout(lost: Dropout, read: Read, treatments: Sequence[str]) -> "_Rate":
+    ratio = read("missing.dropout.ratio_per_point", lost.ratio_per_point)
+    own = {
+        name: read(f"missing.dropout.ratio_by_treatment.{name}", claim)
+        for name, claim in lost.ratio_by_treatment.items()
+    }
+    by_arm = np.stack([own.get(name, ratio) for name in treatments]) if own and treatments else None
+    return _Rate(lost.mechanism, read("missing.dropout.weekly_hazard", lost.weekly_hazard), ratio, by_arm)
 
 
 @dataclass(frozen=True)
 class _Rate:
-    """A probability or hazard at a score of 5, and its ratio for each point above, (replicate,)."""
+    """A probability or hazard at a score of 5, and its ratio for each point above, (replicate,).
+
+    ``by_arm`` is the ratio in each arm, (arm, replicate); None: the same in all.
+    """
 
     mechanism: Mechanism
     at_five: Floats
     ratio: Floats
+    by_arm: Floats | None = None
+
+    def under(self, arm: Ints) -> "_Rate":
+        """Take each patient's own ratio, (patient, replicate)."""
+        assert self.by_arm is not None
+        place = arm * arm.shape[1] + np.arange(arm.shape[1])
+        return replace(self, ratio=np.take(self.by_arm.ravel(), place))
 
     def factor(self, seen: Floats, now: Floats) -> Floats:
         """Ratio to the rate at 5 for patients whose last seen and present scores are these."""
         if self.mechanism == "mcar":
-            return np.ones(self.ratio.shape)
+            return np.ones(self.at_five.shape)
         return np.asarray(self.ratio ** ((seen if self.mechanism == "mar" else now) - 5.0))
 
 
@@ -111,6 +131,12 @@ class MissingLevels:
             missed[:, :, visit] = gone
             seen = np.where(gone, seen, now)
         return missed
+
+    def under(self, arm: Ints) -> "MissingLevels":
+        """Take what holds in each patient's arm, (patient, replicate)."""
+        if self.dropout is None or self.dropout.by_arm is None:
+            return self
+        return replace(self, dropout=self.dropout.under(arm))
 
     def leave(
         self, baseline: Floats, score: Floats, weeks: Floats, missed: Mask | None, streams: Streams

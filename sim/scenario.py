@@ -148,7 +148,7 @@ class Scenario(Part):
         self._check_covariates(used, list(protocol.instruments))
         self._check_names(used)
         self._check_courses(protocol)
-        self._check_prices()
+        self._check_treatments()
 
     def _check_names(self, used: Self) -> None:
         """Refuse adverse events and outcomes that are named but nowhere described."""
@@ -162,11 +162,15 @@ class Scenario(Part):
                     hint = suggest(name, self.other_outcomes)
                     raise wrong(f"treatments.{key}.beyond_pain: unknown outcome '{name}':{hint}")
 
-    def _check_prices(self) -> None:
-        for name in self.costs.per_treated_week if self.costs else ():
+    def _check_treatments(self) -> None:
+        """Refuse treatments that are named by prices or dropout but nowhere described."""
+        priced = self.costs.per_treated_week if self.costs else ()
+        lost = self.missing.dropout.ratio_by_treatment if self.missing.dropout else ()
+        named = [("costs.per_treated_week", name) for name in priced]
+        named += [("missing.dropout.ratio_by_treatment", name) for name in lost]
+        for where, name in named:
             if name not in self.treatments:
-                hint = suggest(name, self.treatments)
-                raise wrong(f"costs.per_treated_week: unknown treatment '{name}':{hint}")
+                raise wrong(f"{where}: unknown treatment '{name}':{suggest(name, self.treatments)}")
 
     def _check_courses(self, protocol: Protocol) -> None:
         """Let operations refuse courses that cannot be given; a length from a synthesis is not known yet."""
@@ -244,7 +248,7 @@ class Scenario(Part):
             site_rate=read("recruitment", self.recruitment),
             conditions=self.conditions.levels(read),
             costs=self.costs.levels(read) if self.costs else None,
-            missing=self.missing.levels(read),
+            missing=self.missing.levels(read, self._given(protocol)),
             rescue=self.rescue.levels(read) if self.rescue and protocol.rescue_allowed else None,
             unblinding=believed,
             belief=read("unblinding.shift", believed.shift) if believed else np.zeros(BLOCK_SIZE),
@@ -260,11 +264,16 @@ class Scenario(Part):
             + covariance[:, protocol.primary_visit, protocol.primary_visit],
         )
 
-    def _arms(self, protocol: Protocol, read: Read) -> tuple[TreatmentLevels, ...]:
+    def _given(self, protocol: Protocol) -> list[str]:
+        """Treatment that each arm is given: under the null hypothesis that of the control."""
         names = [arm.treatment for arm in protocol.arms]
-        if self.null:
-            control = next(iter(protocol.estimands.values())).contrast.to
-            names = [protocol.arms[protocol.position(control)].treatment] * len(names)
+        if not self.null:
+            return names
+        control = next(iter(protocol.estimands.values())).contrast.to
+        return [protocol.arms[protocol.position(control)].treatment] * len(names)
+
+    def _arms(self, protocol: Protocol, read: Read) -> tuple[TreatmentLevels, ...]:
+        names = self._given(protocol)
         until = max(estimand.visit for estimand in protocol.estimands.values())
         levels = [self.treatments[name].levels(f"treatments.{name}", read, until) for name in names]
         if not self.null:

@@ -163,6 +163,11 @@ def test_the_sceptic_doubts_every_effect(two_arm):
         ("protocols.small.endpoints.rescued={kind: state, at_most: 1}", "is the name of a count"),
         ("protocols.small.looks.1.analysis.estimand=primary", "needs a"),
         (f"{EVENTS}.discontinuation=hypothetical", "non_response counts"),
+        (
+            f"{NATURE}.missing={{dropout: {{mechanism: mar, weekly_hazard: {{assume: 0.01, because: t}}, "
+            "ratio_by_treatment: {drog: {assume: 2, because: t}}}}",
+            "ratio_by_treatment: unknown treatment 'drog'",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(two_arm_file, override, message):

@@ -59,6 +59,21 @@ def test_patients_are_lost_by_the_hazard_of_their_score(mechanism, hazards):
     assert_share(when < 4, 1 - np.exp(-cumulated[0] - hazards[1] * 2), detects=0.02)
 
 
+def test_who_is_lost_may_differ_by_treatment():
+    """At a score of 7 the hazard is 4 times as large where a point doubles it."""
+    rule = {"mechanism": "mar", "weekly_hazard": assume(0.02), "ratio_by_treatment": {"drug": assume(2)}}
+    part = Missing.model_validate({"dropout": rule}).levels(at_mean, ("placebo", "drug"))
+    arm = np.random.default_rng(1).integers(2, size=SHAPE)
+    baseline, visits = scores(7, 7, 7, baseline=7)
+    when = part.under(arm).leave(baseline, visits, WEEKS, None, STREAMS)
+    assert when is not None
+    assert_share(when[arm == 0] < 12, 1 - np.exp(-0.02 * 12), detects=0.02)
+    assert_share(when[arm == 1] < 12, 1 - np.exp(-0.08 * 12), detects=0.02)
+    same = part.under(np.zeros_like(arm)).leave(baseline, visits, WEEKS, None, STREAMS)
+    assert same is not None
+    assert np.array_equal(same[arm == 0], when[arm == 0]), "a patient meets the same chance in either arm"
+
+
 def test_nothing_is_missing_by_default():
     baseline, visits = scores(5, 5, 5)
     assert levels().missed(baseline, visits, WEEKS, STREAMS) is None
