@@ -10,7 +10,11 @@ from pydantic import Field
 from sim.core.parts import Part
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 Measure = Literal["win_ratio", "win_odds", "net_benefit"]
+
+AT_A_TIME = 128
+"""Patients compared with all others at a time: few, so that the pairs stay in the processor's cache."""
 
 
 class Level(Part):
@@ -51,13 +55,20 @@ def compare_pairs(
     margins
         A difference above this decides, one a level.
     """
-    shape = (len(treated[0]), len(control[0]))
-    wins, losses = np.zeros(shape), np.zeros(shape)
-    for first, second, margin in zip(treated, control, margins, strict=True):
-        with np.errstate(invalid="ignore"):
-            gap = np.where(first[:, None] == second, 0.0, first[:, None] - second)
-        undecided = (wins == 0) & (losses == 0)
-        wins, losses = wins + (undecided & (gap > margin)), losses + (undecided & (gap < -margin))
+    wins, losses = decide_pairs([one[:, None] for one in treated], control, margins)
+    return wins.astype(np.float64), losses.astype(np.float64)
+
+
+def decide_pairs(
+    first: Sequence[Floats], second: Sequence[Floats], margins: Sequence[float]
+) -> tuple[Bools, Bools]:
+    """Where the first of two wins, and where it loses; the outcomes broadcast."""
+    wins = losses = np.zeros((), dtype=bool)
+    for one, other, margin in zip(first, second, margins, strict=True):
+        with np.errstate(invalid="ignore"):  # inf − inf of two that never stopped: no difference
+            gap = one - other
+        undecided = ~(wins | losses)
+        wins, losses = wins | (undecided & (gap > margin)), losses | (undecided & (gap < -margin))
     return wins, losses
 
 
@@ -84,10 +95,13 @@ def between_lives(treated: Sequence[Floats], control: Sequence[Floats], order: S
     A patient is compared with every other, not with their own life in the other arm: two patients of a
     trial are never the same person. Outcomes as in ``compare_pairs``, each (patient, replicate).
     """
-    margins, replicates = [level.margin for level in order], treated[0].shape[1]
+    margins, (n, replicates) = [level.margin for level in order], treated[0].shape
     found = np.empty((2, replicates))
     for r in range(replicates):
-        pairs = compare_pairs([one[:, r] for one in treated], [one[:, r] for one in control], margins)
-        n = len(pairs[0])
-        found[:, r] = [(each.sum() - np.trace(each)) / (n * (n - 1)) for each in pairs]
+        ours, theirs = [one[:, r] for one in treated], [one[:, r] for one in control]
+        counts = -np.array([each.sum() for each in decide_pairs(ours, theirs, margins)])
+        for begin in range(0, n, AT_A_TIME):
+            some = [one[begin : begin + AT_A_TIME, None] for one in ours]
+            counts += [each.sum() for each in decide_pairs(some, theirs, margins)]
+        found[:, r] = counts / (n * (n - 1))
     return found

@@ -30,7 +30,10 @@ def true_values(protocol: Protocol, scenario: Scenario, draws: Draws, n: int) ->
     others = Streams(draws.streams.seed, OTHER_PATIENTS + draws.streams.block)
     world = create(protocol, scenario, scenario.realise(protocol, draws), n, others)
     lives = {name: _whole_lives(protocol, world, name, others) for name in _compared_arms(protocol)}
-    return {name: _contrast(protocol, estimand, lives) for name, estimand in protocol.estimands.items()}
+    different = {
+        estimand: _contrast(protocol, estimand, lives) for estimand in set(protocol.estimands.values())
+    }
+    return {name: different[estimand] for name, estimand in protocol.estimands.items()}
 
 
 def _compared_arms(protocol: Protocol) -> set[str]:
