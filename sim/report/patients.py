@@ -68,7 +68,7 @@ def losses(material: Material) -> Grid | None:
             REASONS[row["reason"]],
             Entry(f"{row['week']:g}", row["week"]),
             Entry(measured(row["share"], row["mcse"]), row["share"]),
-            _number(number(row["reported"]), row["reported"]),
+            _number(number(row["reported"], 3), row["reported"]),
             _number(number(row["reported_week"], 0), row["reported_week"]),
             row["source"] if isinstance(row["source"], str) else NONE,
         ]

@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.claims import Draws
+from sim.claims import Draws, Posterior, PosteriorClaim
+from sim.core.loading import validate
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.eligibility import Eligibility, EntryRule
+from sim.events import REASONS
 from sim.lives import Possible, create, experience
 from sim.screening import PainLevels
 from sim.study import Study
+from sim.synthesis import Store, Synthesis
 from sim.trial import simulate
 from tests.montecarlo import assert_mean
 
@@ -29,6 +32,22 @@ WITHOUT_FIT = (
     "scenarios.recipe.treatments.placebo.withdrawal={value: 0.0154, source: tsuji2017}",
 )
 """Numbers, so that no synthesis is needed: week 13 is five half-lives away, 19.0 and 18.1 % are lost."""
+FITTED = {
+    "course.response": 1.6,
+    "course.half_weeks": 2.36,
+    "treatments.placebo.discontinuation.adverse_event.early": 0.00982,
+    "treatments.placebo.discontinuation.adverse_event.later": 0.00218,
+    "treatments.placebo.discontinuation.inefficacy.at_five.of": 0.00436,
+    "treatments.placebo.withdrawal": 0.00872,
+    "treatments.snri.effect.plateau": -0.588,
+    "treatments.snri.effect.half_weeks": 1.78,
+    "treatments.snri.effect.persistence_half_weeks": 2.54,
+    "treatments.snri.discontinuation.adverse_event.early": 0.0193,
+    "treatments.snri.discontinuation.adverse_event.later": 0.00428,
+    "treatments.snri.discontinuation.inefficacy.at_five.of": 0.00185,
+    "treatments.snri.withdrawal": 0.00602,
+}
+"""Posterior means of what the scenario 'expected' takes from the syntheses."""
 WEEKLY = "protocols.pooled.eligibility.pain={at_least: 4, occasion: screening, days: 7}"
 
 
@@ -48,6 +67,22 @@ def trials(recipe):
         recipe.scenarios["recipe"].only(recipe.protocols["pooled"]),
     )
     return [simulate(protocol, scenario, Draws(Streams(1, block), {})) for block in range(BLOCKS)]
+
+
+@pytest.fixture(scope="module")
+def expected(configs) -> Study:
+    claims = [
+        f"scenarios.expected.{path}={{assume: {value}, because: 'as fitted'}}"
+        for path, value in FITTED.items()
+    ]
+    return Study.load(configs / "studies" / "drug_trial.yaml", (*WITHOUT_FIT, *claims))
+
+
+@pytest.fixture(scope="module")
+def expected_trials(expected):
+    protocol, scenario = expected.protocols["pooled"], expected.scenarios["expected"]
+    only = scenario.only(protocol)
+    return [simulate(protocol, only, Draws(Streams(1, block), {})) for block in range(4)]
 
 
 def full(value: float) -> np.ndarray:
@@ -87,21 +122,56 @@ def test_a_weekly_mean_at_screening_explains_baselines_below_the_rule(configs):
     assert_mean(baseline.ravel(), 5.6, detects=0.06)
 
 
+@pytest.mark.parametrize("scenario", ["recipe", "expected"])
 @pytest.mark.parametrize("arm", REPORTED)
-def test_responder_shares_are_near_the_reported_ones(recipe, trials, arm):
-    """Among those seen at week 13, within 0.04. The effect is the one that these shares imply (2.2 less 1.4
-    points); with the mean effect of all reported trials (0.6) the shares on duloxetine are 0.55 and 0.43."""
-    place = recipe.protocols["pooled"].position(arm)
+def test_responder_shares_are_near_the_reported_ones(scenario, arm, trials, expected_trials):
+    """Among those seen at week 13: with the effect that the shares imply, and with the fitted one."""
+    ran = {"recipe": trials, "expected": expected_trials}[scenario]
+    place = list(REPORTED).index(arm)
     for reduction, reported in zip((0.3, 0.5), REPORTED[arm], strict=True):
         shares = []
-        for trial in trials:
+        for trial in ran:
             seen = (trial.data.arm == place) & ~np.isnan(trial.data.score[:, :, -1])
             better = trial.data.score[:, :, -1] <= (1 - reduction) * trial.data.baseline + 1e-9
             shares.append((better & seen).sum(axis=0) / seen.sum(axis=0))
-        values = np.concatenate(shares)
-        se = float(values.std(ddof=1) / np.sqrt(values.size))
-        assert 8 * se < NEAR
-        assert abs(float(values.mean()) - reported) < NEAR
+        assert_near(np.concatenate(shares), reported, NEAR)
+
+
+@pytest.mark.parametrize("arm", REPORTED)
+def test_losses_are_near_the_reported_ones(arm, expected, expected_trials):
+    """All of them within 0.04, the reasons for stopping within 0.01."""
+    place = list(REPORTED).index(arm)
+    for loss in expected.scenarios["expected"].treatments[arm].reported_losses:
+        share = []
+        for trial in expected_trials:
+            mine, events = trial.data.arm == place, trial.events
+            lost = events.leave < loss.weeks
+            if loss.reason != "any":
+                lost = (events.stop < loss.weeks) & (events.reason == REASONS.index(loss.reason))
+            share.append((mine & lost).sum(axis=0) / mine.sum(axis=0))
+        assert_near(np.concatenate(share), loss.share.mean({}), NEAR if loss.reason == "any" else 0.01)
+
+
+@pytest.mark.slow
+def test_the_numbers_as_fitted_are_those_of_the_fit(configs):
+    study = Study.load(configs / "studies" / "drug_trial.yaml")
+    fits = {name: Store().find(validate(tree, Synthesis, name)) for name, tree in study.syntheses.items()}
+    if not all(fits.values()):
+        pytest.skip("the syntheses are not fitted in results/synthesis")
+    posteriors = {name: Posterior.read(name, fit / "draws.npz") for name, fit in fits.items() if fit}
+    scenario = study.scenarios["expected"].only(study.protocols["pooled"])
+    found = {
+        path: claim.mean(posteriors)
+        for path, claim in scenario.every_claim.items()
+        if isinstance(claim, PosteriorClaim)
+    }
+    assert found == pytest.approx(FITTED, rel=0.1)
+
+
+def assert_near(values: np.ndarray, reported: float, near: float) -> None:
+    """Hold a mean over trials to a reported share, the Monte Carlo error an eighth of what is allowed."""
+    assert 8 * float(values.std(ddof=1) / np.sqrt(values.size)) < near
+    assert abs(float(values.mean()) - reported) < near
 
 
 def test_baseline_explains_a_tenth_to_a_quarter_of_the_outcome(recipe):
