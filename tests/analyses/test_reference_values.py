@@ -7,12 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from scipy.special import stdtr
 
 from sim.analyses.data_set import Result, Row
 from sim.cli.analyse import compute
+from tests.cli.calling import call
 
 ORACLES = Path(__file__).parents[2] / ".." / "shared" / "oracles"
 FILE = ORACLES / "reference_values.csv"
@@ -204,6 +206,26 @@ def test_every_row_is_computed_within_its_tolerance_or_explained(numbers):
     assert wrong == []
     assert stale == []
     assert passed + len(MISSES) == len(references()) == 1103
+
+
+@pytest.mark.parametrize(
+    "case", ["mmrm_fev_us_REML_Satterthwaite", "welch_fev_vis4", "rbmi_antidep_condmean_JR"]
+)
+def test_the_command_prints_these_numbers(case, numbers, tmp_path, capsys):
+    """One case of each group through ``sim analyse … --json``: the estimates are those held above."""
+    data, analysis = plan(case)
+    file = tmp_path / "analysis.yaml"
+    file.write_text(yaml.safe_dump(analysis), encoding="utf-8")
+    answer = call(capsys, "analyse", ORACLES / "data" / f"{data}.csv", file, "--json")
+    assert (answer.code, answer.errors) == (0, [])
+    printed: dict[str, float] = {}
+    for row in json.loads(answer.out)["estimates"]:
+        fields = {key: np.nan if value is None else value for key, value in row.items()}
+        printed |= of_estimate(case, Row(**fields))
+    assert printed
+    assert {name: numbers(case)[name] for name in printed} == pytest.approx(printed, rel=1e-12, nan_ok=True)
+    asked = {row.quantity for row in references() if row.case == case}
+    assert asked & set(printed)
 
 
 def test_the_loose_fit_is_below_the_maximum_and_the_tight_one_agrees(numbers):
