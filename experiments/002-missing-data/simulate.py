@@ -31,10 +31,11 @@ from sim.analyses.priors import NormalPrior
 from sim.analyses.responder_difference import ResponderDifference
 from sim.analyses.survival import Times, fit_cox, log_rank
 from sim.analyses.t import TTest
-from sim.analyses.win_ratio import Level, WinRatio
+from sim.analyses.win_ratio import WinRatio
 from sim.data import TrialData
 from sim.endpoints import Responder, Score
 from sim.estimand import Contrast, Estimand, Observations
+from sim.priority import Level
 
 HERE = Path(__file__).parent
 SEED = 20261121
@@ -100,7 +101,7 @@ def cox(times: Times, arm: np.ndarray, baseline: np.ndarray) -> tuple[np.ndarray
 
 def log_rank_peto(times: Times, arm: np.ndarray, baseline: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One-step log hazard ratio and standard error, (replicate,)."""
-    excess, variance = log_rank(times, arm == 1)
+    excess, variance, _ = log_rank(times, arm == 1)
     return excess / variance, 1 / np.sqrt(variance)
 
 
