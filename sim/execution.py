@@ -31,6 +31,7 @@ from sim.protocol import Protocol
 from sim.records import BlockTables, tabulate
 from sim.results import Cell, Results, read_blocks, write_block, write_text
 from sim.scenario import Scenario
+from sim.sisters import take_over
 from sim.study import Study, counted_digest
 from sim.trial import simulate
 from sim.true_values import true_values
@@ -375,13 +376,16 @@ class Opened:
 
     @classmethod
     def at(cls, study: Study, plan: Plan, out: Path | None) -> "Opened":
-        """Check a study against its syntheses and take its folder."""
+        """Check a study against its syntheses, take its folder, and what runs beside it have computed."""
         posteriors = plan.read_posteriors()
         for scenario in study.scenarios.values():
             scenario.check_posteriors(posteriors)
         digest = study.digest(posteriors)
         folder = out or Path("results") / study.name / digest
         _claim_folder(folder, digest)
+        if out is None:  # beside the study's other runs
+            cells = {Cell(*names): study.cell_digest(*names, posteriors) for names in study.cells()}
+            take_over(folder, cells, range(-(-study.most_replicates // BLOCK_SIZE)))
         return cls(study, folder, posteriors, digest)
 
     def begin(self) -> None:

@@ -27,7 +27,7 @@ NOT_SIMULATED = ("replicates", "size", "region", "sensitivity", "sources")
 """Keys of a study that change no block of its run."""
 OUTSIDE = ("cli", "report", "export", "replay.py", "examples.py", "synthesis", "evidence")
 """Parts of the package that change no result of a run."""
-COUNTING = ("archive.py", "baseline.py", "logistics.py", "results.py", "performance.py")
+COUNTING = ("archive.py", "baseline.py", "logistics.py", "results.py", "performance.py", "sisters.py")
 """Modules that change no simulated block, but what is counted from the blocks."""
 
 
@@ -269,6 +269,23 @@ class Study(Part):
         decides = {k: v for k, v in loading.dump(self).items() if k not in NOT_SIMULATED}
         fits = {name: posterior.digest for name, posterior in posteriors.items()}
         return loading.digest(decides, fits, code_digest(), _own_code(self))
+
+    def cell_digest(self, protocol: str, scenario: str, posteriors: Mapping[str, Posterior]) -> str:
+        """Name the blocks of one cell by what decides them, whatever else the study holds.
+
+        The names of protocol and scenario decide nothing.
+        """
+        chosen = self.protocols[protocol]
+        nature = self.scenarios[scenario].only(chosen)
+        used = sorted(set().union(*(claim.synthesis_names() for _, claim in claims_in(nature))))
+        fits = {name: posteriors[name].digest for name in used}
+        decides = (loading.dump(chosen), loading.dump(nature), self.seed, fits)
+        return loading.digest(*decides, code_digest(), _own_code((chosen, nature)))
+
+    @property
+    def most_replicates(self) -> int:
+        """Replicates that a cell may come to have."""
+        return self.replicates if isinstance(self.replicates, int) else self.replicates.at_most
 
     def first_replicates(self) -> int:
         """Replicates of the first wave: all of them, or enough to plan by."""
