@@ -45,6 +45,7 @@ def command() -> typer.Typer:
         sensitivity,
         size,
         studies,
+        validate,
     )
 
     app.command("run")(run.study_run)
@@ -65,6 +66,7 @@ def command() -> typer.Typer:
     app.command()(analyse.analyse)
     app.command()(scaffold.init)
     app.command()(scaffold.schema)
+    app.command()(validate.validate)
     return app
 
 
