@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= configs/studies/chronic_four_arms.yaml
 
-.PHONY: run test slow lint bench calibrate lock clean
+.PHONY: run test slow lint docs bench calibrate lock clean
 
 run: .venv/installed
 	$(BIN)/sim run $(STUDY)
@@ -20,6 +20,10 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# the documents as a site in build/docs; a warning is an error
+docs: .venv/installed
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks

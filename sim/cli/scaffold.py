@@ -34,9 +34,11 @@ def init(
 
 
 def schema(
-    of: Annotated[Literal["study", "synthesis"], typer.Argument(help="Which file to describe.")] = "study",
+    of: Annotated[
+        Literal["study", "synthesis", "adaptive"], typer.Argument(help="Which file to describe.")
+    ] = "study",
 ) -> None:
-    """Print the JSON Schema of a study or a synthesis, by which editors complete and check YAML.
+    """Print the JSON Schema of a study, a synthesis or an adaptive design: editors complete and check by it.
 
     A file says where its schema is: `# yaml-language-server: $schema=study.schema.json`.
 
@@ -47,4 +49,8 @@ def schema(
         from sim.synthesis import Synthesis
 
         model = Synthesis
+    elif of == "adaptive":
+        from sim.adaptive import AdaptiveStudy
+
+        model = AdaptiveStudy
     print(json.dumps(json_schema(model), indent=2))

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
@@ -114,7 +115,7 @@ class Family(Part):
         """Hold a family's place: its members are not all known while it is described."""
         if Family not in cls.__bases__:
             return handler(core_schema)
-        return {PLACE: place(cls), "description": cls.__doc__}
+        return {PLACE: place(cls), "description": inspect.getdoc(cls)}
 
     @model_validator(mode="wrap")
     @classmethod

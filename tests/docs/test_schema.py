@@ -6,7 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from sim.adaptive import AdaptiveStudy
+from sim.core.loading import read_yaml
 from sim.core.parts import Part
 from sim.core.schema import DESCRIPTIONS, OF_A_FILE, json_schema
 from sim.study import Study
@@ -24,7 +27,7 @@ def fields(model: type[Part]) -> dict[str, dict[str, object]]:
     }
 
 
-@pytest.mark.parametrize("model", [Study, Synthesis])
+@pytest.mark.parametrize("model", [Study, Synthesis, AdaptiveStudy])
 def test_every_field_has_a_description_or_is_a_part_that_has_one(model):
     bare = [
         name
@@ -60,3 +63,12 @@ def test_the_schema_is_the_same_in_a_process_that_has_loaded_nothing_else():
     alone, here = json.loads(answer.stdout)["$defs"], json_schema(Study)["$defs"]
     assert sorted(name.split("__")[-1] for name in alone) == sorted(name.split("__")[-1] for name in here)
     assert len(alone["Spending"]["anyOf"]) > 5
+
+
+def test_every_adaptive_design_fits_its_schema(configs):
+    validator = Draft202012Validator(json_schema(AdaptiveStudy))
+    designs = sorted((configs / "adaptive").glob("*.yaml"))
+    assert designs
+    for file in designs:
+        validator.validate(json.loads(json.dumps(read_yaml(file))))
+        assert not validator.is_valid({**read_yaml(file), "colour": "red"})
