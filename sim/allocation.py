@@ -25,6 +25,14 @@ class Allocation(Family):
         """Arm of each patient in the order of enrolment, shape (patient, replicate)."""
         raise NotImplementedError
 
+    def cluster(self, n: int) -> Ints | None:
+        """Number of each patient's cluster, (patient,); None: patients are randomised one by one."""
+        return None
+
+    def words(self) -> str:
+        """Say what is not plain about the allocation; nothing where there is nothing to say."""
+        return ""
+
 
 class PermutedBlocks(Allocation):
     """Random permuted blocks (Rosenberger & Lachin 2016, chapter 3).
@@ -51,6 +59,31 @@ class PermutedBlocks(Allocation):
             keys = stream.random((blocks, size, BLOCK_SIZE))
             order = np.repeat(np.arange(len(ratio)), counts)[np.argsort(keys, axis=1)]
         return np.ascontiguousarray(order.reshape(blocks * size, BLOCK_SIZE)[:n])
+
+
+class Clusters(Allocation):
+    """Whole clusters, such as clinics, are randomised, as many to each arm as the ratio allows.
+
+    Patients come to the clusters in turn (Donner & Klar 2000, Design and Analysis of Cluster Randomization
+    Trials). How much clusters differ is the scenario's ``cluster_icc``.
+    """
+
+    kind: Literal["clusters"] = "clusters"
+    clusters: int = Field(ge=4, le=10_000)
+
+    def assign(self, n: int, ratio: tuple[int, ...], streams: Streams) -> Ints:
+        """Deal the arms to the clusters in random order."""
+        arms = np.resize(np.repeat(np.arange(len(ratio)), ratio), self.clusters)
+        order = np.argsort(streams("allocation").random((self.clusters, BLOCK_SIZE)), axis=0)
+        return np.ascontiguousarray(arms[order][np.arange(n) % self.clusters])
+
+    def cluster(self, n: int) -> Ints:
+        """Patients come in turn."""
+        return np.arange(n) % self.clusters
+
+    def words(self) -> str:
+        """Say what is randomised."""
+        return f"{self.clusters} clusters are randomised with all their patients."
 
 
 def _arrangement_count(counts: list[int]) -> int:

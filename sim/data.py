@@ -59,6 +59,8 @@ class TrialData:
         own; None: no arm has therapists.
     reason
         Why treatment was stopped, position in ``REASONS``, (patient, replicate).
+    enrolled
+        Week of randomisation, (patient, replicate); None: not known.
     streams
         Of the block, for an analysis that draws; a single trial taken out of its block has none.
     """
@@ -73,6 +75,7 @@ class TrialData:
     rescued: Mask | None = None
     therapist: Ints | None = None
     reason: Ints | None = None
+    enrolled: Floats | None = None
     streams: Streams | None = None
 
     def visit(self, week: float) -> int:
@@ -113,6 +116,27 @@ class TrialData:
             others={name: Scores(s.baseline, kept(s.visits)) for name, s in self.others.items()},
         )
 
+    def since(self, week: float) -> "TrialData":
+        """Return the data with the scores at a visit as baseline, and the visits after it."""
+        at = self.visit(week)
+
+        def later(scores: Scores) -> Scores:
+            seen = scores.visits[:, :, at]
+            start = np.where(
+                np.isnan(seen), scores.baseline, seen
+            )  # who has none is absent, or not seen later
+            return Scores(start, scores.visits[:, :, at + 1 :])
+
+        pain = later(Scores(self.baseline, self.score))
+        return replace(
+            self,
+            baseline=pain.baseline,
+            score=pain.visits,
+            weeks=self.weeks[at + 1 :],
+            others={name: later(scores) for name, scores in self.others.items()},
+            rescued=None if self.rescued is None else self.rescued[:, :, at + 1 :],
+        )
+
     def one(self, replicate: int) -> "TrialData":
         """Return a single trial, with a replicate axis of length 1."""
         r = slice(replicate, replicate + 1)
@@ -126,6 +150,7 @@ class TrialData:
             rescued=None if self.rescued is None else self.rescued[:, r],
             therapist=None if self.therapist is None else self.therapist[:, r],
             reason=None if self.reason is None else self.reason[:, r],
+            enrolled=None if self.enrolled is None else self.enrolled[:, r],
             streams=None,
         )
 

@@ -104,6 +104,10 @@ class Estimand(Part):
             raise wrong("a summary of pairs knows no principal stratum; allowed: another strategy")
         return self
 
+    def only(self, arm: str) -> "Estimand":
+        """Return the estimand of one compared arm."""
+        return self.model_copy(update={"contrast": Contrast(of=(arm,), to=self.contrast.to)})
+
     def better(self, endpoint: Endpoint) -> Literal["lower", "higher"]:
         """Direction in which the summary is better: of pairs won the higher, else that of the endpoint."""
         return "higher" if self.summary in OF_PAIRS else endpoint.better

@@ -41,6 +41,12 @@ class Events:
         gone = leave < self.stop
         return Events(np.where(gone, NEVER, self.stop), np.where(gone, 0, self.reason).astype(np.int8), leave)
 
+    def or_earlier(self, other: "Events") -> "Events":
+        """Take what happens first, of a treatment or of another one."""
+        first = other.stop < self.stop
+        reason = np.where(first, other.reason, self.reason).astype(np.int8)
+        return Events(np.minimum(self.stop, other.stop), reason, np.minimum(self.leave, other.leave))
+
     @property
     def ended(self) -> Floats:
         """Week in which treatment was discontinued or the study left, (patient, replicate)."""
@@ -58,11 +64,14 @@ class Hazards:
     begun, gave_up
         Week in which each patient's treatment begins, and in which a patient gives up the wait for it,
         (patient, replicate); None: as the treatments have it, and nobody does.
+    ended
+        Week in which another treatment takes its place, (patient, replicate); None: never.
     """
 
     levels: Sequence[TreatmentLevels]
     begun: Floats | None = None
     gave_up: Floats | None = None
+    ended: Floats | None = None
 
     def of(self, quantity: str) -> Floats:
         """Stack one hazard over the arms, shape (arm, replicate)."""
@@ -79,7 +88,8 @@ class Hazards:
 
     def end(self, arm: Ints) -> Floats:
         """Week in which each patient's treatment ends as planned, (patient, replicate)."""
-        return self.start(arm) + _each(np.stack([level.weeks for level in self.levels]), arm)
+        planned = self.start(arm) + _each(np.stack([level.weeks for level in self.levels]), arm)
+        return planned if self.ended is None else np.minimum(planned, self.ended)
 
 
 @dataclass(frozen=True)

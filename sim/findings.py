@@ -1,12 +1,13 @@
 """What a trial finds: estimates at its looks, and what its rules make of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.analyses.base import Estimate
+from sim.observation import join
 from sim.protocol import Protocol
 from sim.rules.base import Looks, Verdict
 from sim.rules.significance import Significance
@@ -99,12 +100,6 @@ def together(protocol: Protocol, findings: list[Finding]) -> tuple[Finding, ...]
         replace(found, verdict=replace(found.verdict, success=won))
         for found, won in zip(findings, each, strict=True)
     )
-
-
-def join(axis: int, *estimates: Estimate) -> Estimate:
-    """Lay estimates one after the other along an axis."""
-    parts = {f.name: [getattr(estimate, f.name) for estimate in estimates] for f in fields(Estimate)}
-    return Estimate(**{name: np.concatenate(values, axis=axis) for name, values in parts.items()})
 
 
 def side_by_side(findings: Sequence[Finding]) -> Finding:

@@ -16,6 +16,7 @@ from sim.other_outcomes import OwnWay, PainChange, rate
 from sim.protocol import Protocol
 from sim.scenario import Scenario, Truth
 from sim.screening import Cohort
+from sim.steps import LaterEffect, Patients, Steps
 from sim.trajectories import Trajectories, effects_of
 
 Floats = NDArray[np.float64]
@@ -40,6 +41,7 @@ class World:
     starts: Mapping[str, Floats]
     trajectories: Trajectories
     hazards: Hazards
+    steps: tuple[LaterEffect, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,13 +108,26 @@ def create(protocol: Protocol, scenario: Scenario, truth: Truth, n: int, streams
     effects = effects_of(truth.arms, scores, cohort.true.shape, streams)
     own = _departures(truth.covariance, protocol.weeks, cohort.true, streams)
     cohort.add_flare(own, protocol.weeks)
+    _let_clusters_differ(own, protocol, truth, streams)
     trajectories = Trajectories(protocol.weeks, own, truth.course.at(protocol.weeks), effects)
     baseline = protocol.pain.scale.score(cohort.rating.copy())
     starts = {
         name: levels.start(covariates, baseline.shape, OwnWay(name, streams))
         for name, levels in truth.outcomes.items()
     }
-    return World(truth, cohort, baseline, starts, trajectories, Hazards(truth.arms))
+    steps = tuple(
+        LaterEffect(later, *effects_of((later.levels,), scores, cohort.true.shape, streams))
+        for later in truth.later
+    )
+    return World(truth, cohort, baseline, starts, trajectories, Hazards(truth.arms), steps)
+
+
+def _let_clusters_differ(departure: Floats, protocol: Protocol, truth: Truth, streams: Streams) -> None:
+    """Add what the patients of a cluster share after baseline to (patient, replicate, visit), in place."""
+    cluster = protocol.allocation.cluster(len(departure))
+    if cluster is not None:
+        shared = truth.cluster_sd * streams("cluster").standard_normal((cluster.max() + 1, BLOCK_SIZE))
+        departure += shared[cluster][:, :, None]
 
 
 def experience(
@@ -125,10 +140,18 @@ def experience(
         shift = _own_therapists(truth, arm, streams)
     latent = trajectories.under(arm, shift)
     adverse = react(arm, truth.arms, streams)
-    if truth.unblinding:
-        latent += (truth.belief * believes(truth.unblinding, adverse, arm.shape))[:, :, None]
+    belief = truth.belief * believes(truth.unblinding, adverse, arm.shape) if truth.unblinding else None
+    if belief is not None:
+        latent += belief[:, :, None]
     events = _no_events(arm)
-    if possible.stopping:
+    if world.steps:
+        patients = Patients(arm, world.baseline, shift, belief)
+        steps = Steps(protocol, trajectories, world.steps, patients)
+        passing = steps.plan()
+        if possible.stopping:
+            events = steps.stops(world.cohort.rating, passing, world.hazards, streams)
+        latent = steps.latent(passing, events.stop)
+    elif possible.stopping:
         events = occur(Ratings(protocol.weeks, world.cohort.rating, latent), arm, world.hazards, streams)
         latent = trajectories.after_stopping(latent, arm, events.stop, shift)
     others = _follow(protocol, world, arm, (latent, events), streams)
@@ -157,7 +180,8 @@ def see_therapists(
     Both (patient, replicate), or None where no arm has therapists; a patient without one is a cluster alone.
     """
     if not any(a.therapists for a in protocol.arms):
-        return None, None
+        cluster = protocol.allocation.cluster(len(arm))
+        return None if cluster is None else np.broadcast_to(cluster[:, None], arm.shape), None
     number = np.broadcast_to(np.arange(len(arm))[:, None], arm.shape).copy()
     shift, first = np.zeros(arm.shape), len(arm)
     for k, chosen in enumerate(protocol.arms):

@@ -1,6 +1,6 @@
 """What the sponsor sees of patients' lives, and what is estimated from it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +9,16 @@ from sim.analyses.base import Estimate
 from sim.conduct import after_waiting, operate
 from sim.core.streams import Streams
 from sim.data import ABSENT, Scores, TrialData, hide
-from sim.estimand import Observations
+from sim.estimand import Estimand, Observations
 from sim.lives import Life, World, experience, lose
 from sim.operations.base import Conduct
 from sim.protocol import Look, Protocol
 from sim.scenario import Scenario
 
 Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+WEEKS_A_YEAR = 52.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Ground:
         """
         arm, world, streams = np.maximum(arm, 0), self.world, self.streams
         conduct = operate(self.protocol, self.scenario, world, arm, streams)
-        world = after_waiting(world, conduct)
+        world = _drifting(after_waiting(world, conduct), conduct)
         life = experience(self.protocol, world, arm, streams)
         return Lived(conduct, world, lose(life, world, self.protocol.weeks, streams))
 
@@ -64,24 +67,94 @@ def observe(ground: Ground, lived: Lived, arm: Ints, sizes: tuple[int, ...]) -> 
         rescued=None if life.rescued is None else life.rescued & ~np.isnan(score),
         therapist=life.therapist,
         reason=life.events.reason,
+        enrolled=lived.conduct.enrolled,
         streams=ground.streams,
     )
 
 
 def analyse(protocol: Protocol, look: Look, data: TrialData) -> tuple[Estimate, str]:
     """Estimate a look's estimand at every cut, and say which direction is better."""
-    estimand = protocol.estimands[look.analysis.estimand]
+    name = look.analysis.estimand
+    estimand, better = protocol.estimands[name], protocol.better(name)
+    if protocol.run_in is not None:
+        data = data.since(protocol.run_in.weeks)
+    if look.controls == "all":
+        return look.analysis.estimate(_observations(protocol, estimand, data)), better
+    alone = []
+    for arm in estimand.contrast.of:
+        pair = estimand.only(arm)
+        beside = data.only(_beside(protocol, arm, estimand.contrast.to, data))
+        alone.append(look.analysis.estimate(_observations(protocol, pair, beside)))
+    return join(0, *alone), better
+
+
+def _observations(protocol: Protocol, estimand: Estimand, data: TrialData) -> Observations:
     endpoint = protocol.endpoints[estimand.endpoint]
     value = estimand.variable(data, endpoint)
-    observed = Observations(
-        value=np.where(data.arm == ABSENT, np.nan, value) if data.arm.min() == ABSENT else value,
+    arm, of, to, arms = _compared(protocol, estimand, data.arm)
+    return Observations(
+        value=np.where(arm == ABSENT, np.nan, value) if arm.min() == ABSENT else value,
         baseline=data.of(endpoint.instrument).baseline,
-        arm=data.arm,
-        of=tuple(protocol.position(arm) for arm in estimand.contrast.of),
-        to=protocol.position(estimand.contrast.to),
-        arms=len(protocol.arms),
+        arm=arm,
+        of=of,
+        to=to,
+        arms=arms,
         data=data,
         estimand=estimand,
         endpoint=endpoint,
     )
-    return look.analysis.estimate(observed), estimand.better(endpoint)
+
+
+def _beside(protocol: Protocol, arm: str, control: str, data: TrialData) -> Mask:
+    """Patients of an arm, and those of the control who were randomised while it recruited."""
+    of, to = protocol.position(arm), protocol.position(control)
+    assert data.enrolled is not None
+    then = protocol.arms[of].recruits(data.enrolled)
+    return np.asarray((data.arm == of) | ((data.arm == to) & then))
+
+
+def goes_on(protocol: Protocol, data: TrialData) -> Mask:
+    """Who is randomised after the run-in, (patient, replicate)."""
+    run_in = protocol.run_in
+    assert run_in is not None
+    score = data.score[:, :, data.visit(run_in.weeks)]
+    passes = ~np.isnan(score) & (data.stopped > run_in.weeks)
+    for name, wanted in ((run_in.only, True), (run_in.unless, False)):
+        if name is not None:
+            endpoint = protocol.endpoints[name]
+            at = data.of(endpoint.instrument)
+            met = endpoint.value(at.baseline, at.visits[:, :, data.visit(run_in.weeks)]) > 0
+            passes &= met if wanted else ~met
+    return np.asarray(passes)
+
+
+def _drifting(world: World, conduct: Conduct) -> World:
+    """Let later patients rate their pain differently, by calendar time."""
+    drift = world.truth.drift
+    if drift is None:
+        return world
+    moved = world.trajectories.own + (drift * conduct.enrolled / WEEKS_A_YEAR)[:, :, None]
+    return replace(world, trajectories=replace(world.trajectories, own=moved))
+
+
+def _compared(
+    protocol: Protocol, estimand: Estimand, arm: NDArray[np.integer]
+) -> tuple[NDArray[np.integer], tuple[int, ...], int, int]:
+    """Arm of each patient as the contrast has it, positions of the compared, that of the control, and arms.
+
+    A contrast of groups knows these groups alone; who is in none of them is absent.
+    """
+    names = (*estimand.contrast.of, estimand.contrast.to)
+    if not any(name in protocol.groups for name in names):
+        positions = tuple(protocol.position(name) for name in names)
+        return arm, positions[:-1], positions[-1], len(protocol.arms)
+    group = np.full(len(protocol.arms) + 1, ABSENT)  # the last is that of the absent
+    for number, name in enumerate(names):
+        group[list(protocol.members(name))] = number
+    return group[arm], tuple(range(len(names) - 1)), len(names) - 1, len(names)
+
+
+def join(axis: int, *estimates: Estimate) -> Estimate:
+    """Lay estimates one after the other along an axis."""
+    parts = {f.name: [getattr(estimate, f.name) for estimate in estimates] for f in fields(Estimate)}
+    return Estimate(**{name: np.concatenate(values, axis=axis) for name, values in parts.items()})

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from sim.adaptations.base import Adaptation
 from sim.allocation import Allocation, PermutedBlocks
 from sim.analyses.base import Analysis
+from sim.arms import Arm, RunIn
 from sim.core.parts import Part, suggest, wrong
 from sim.eligibility import Eligibility
 from sim.endpoints import PAIN, Endpoint, MeasureScore, Responder, Scale, Score, State
@@ -51,15 +52,6 @@ COUNT_NAMES = (
 """Columns of the records by arm, which no endpoint may be called."""
 
 
-class Arm(Part):
-    """One arm of the trial."""
-
-    name: str
-    treatment: str
-    ratio: int = Field(1, ge=1, le=20)
-    therapists: int | None = Field(None, ge=1, le=1000, description="who take the arm's patients in turn")
-
-
 class Look(Part):
     """One analysis, when it is made and what it decides.
 
@@ -70,6 +62,7 @@ class Look(Part):
     when: Timing = ALL_AT_ONCE
     analysis: Analysis
     rule: Rule
+    controls: Literal["all", "concurrent"] = "all"
 
     @field_validator("when", mode="before", json_schema_input_type=Literal["all_primary"] | Timing)
     @classmethod
@@ -94,10 +87,12 @@ class Protocol(Part):
     blinding: Literal["open", "double_blind"] | None = None
     rescue_allowed: bool = True
     endpoints: dict[str, Endpoint] = {}
+    groups: dict[str, tuple[str, ...]] = Field({}, description="arms taken together, to be compared by name")
     estimands: dict[str, Estimand] = Field(min_length=1)
     allocation: Allocation = PermutedBlocks()
     operations: Operations = OpenDoor()
     looks: tuple[Look, ...] = Field(min_length=1)
+    run_in: RunIn | None = None
     adaptations: tuple[Adaptation, ...] = Field((), description="what changes at interim looks, in turn")
     multiplicity: Multiplicity | None = Field(None, description="how the looks' hypotheses share their level")
 
@@ -127,8 +122,9 @@ class Protocol(Part):
             raise wrong(f"endpoints: {', '.join(sorted(taken))} is the name of a count; choose another")
         if not isinstance(self.endpoints["pain"], Score):
             raise wrong("endpoints.pain: must be of kind 'score'; the others are derived from it")
+        self._check_arms(names)
         for name, estimand in self.estimands.items():
-            self._check_estimand(name, estimand, names)
+            self._check_estimand(name, estimand, [*names, *self.groups])
         for place, look in enumerate(self.looks):
             self._check_look(place, look)
         if self.multiplicity is not None:
@@ -148,6 +144,8 @@ class Protocol(Part):
         for arm in (*estimand.contrast.of, estimand.contrast.to):
             if arm not in arms:
                 raise wrong(f"{where}.contrast: unknown arm '{arm}':{suggest(arm, arms)}")
+        if {*estimand.contrast.of, estimand.contrast.to} & set(self.groups):
+            self._check_groups(where, estimand)
         if estimand.contrast.to in estimand.contrast.of:
             raise wrong(f"{where}.contrast: arm '{estimand.contrast.to}' is compared with itself")
         outcome = self.endpoints[estimand.endpoint].outcome
@@ -155,6 +153,17 @@ class Protocol(Part):
             allowed = " or ".join(summary for summary, needs in OUTCOMES.items() if needs == outcome)
             raise wrong(f"{where}.summary: endpoint '{estimand.endpoint}' needs {allowed}")
         self._check_time(where, estimand)
+
+    def _check_groups(self, where: str, estimand: Estimand) -> None:
+        """Refuse an arm on both sides, and what has no mean to be taken over arms."""
+        compared = [
+            arm for name in (*estimand.contrast.of, estimand.contrast.to) for arm in self.members(name)
+        ]
+        if len(set(compared)) < len(compared):
+            raise wrong(f"{where}.contrast: an arm is in two of the groups compared")
+        plain = estimand.summary in ("mean_difference", "risk_difference", "risk_ratio", "odds_ratio")
+        if not plain or estimand.intercurrent_events.discontinuation == "principal_stratum":
+            raise wrong(f"{where}.contrast: groups have means and shares only, and no principal stratum")
 
     def _check_time(self, where: str, estimand: Estimand) -> None:
         events = estimand.intercurrent_events
@@ -203,9 +212,30 @@ class Protocol(Part):
         if getattr(look.analysis, "levels", ()):
             raise wrong(f"looks[{place}].analysis.levels: are for real data; '{name}' has its own 'order'")
 
+    def _check_arms(self, names: list[str]) -> None:
+        """Refuse groups, courses and run-ins that cannot be."""
+        for name, group in self.groups.items():
+            if name in names or not group or set(group) - set(names):
+                raise wrong(f"groups.{name}: needs a name of its own and arms of: {', '.join(names)}")
+        for place, arm in enumerate(self.arms):
+            arm.check(f"arms[{place}]", self.visits, self.endpoints)
+            if arm.then and self.operations.treats:
+                raise wrong(f"arms[{place}].then: clinics know one treatment an arm; leave the clinics out")
+        run_in = self.run_in
+        if run_in is None:
+            return
+        run_in.check(self.arms, self.visits, self.endpoints)
+        if run_in.enter < self.n:
+            raise wrong(f"run_in.enter: must be n = {self.n} or more")
+        for name, estimand in self.estimands.items():
+            if estimand.visit <= run_in.weeks:
+                raise wrong(f"estimands.{name}.visit: must be after the run-in, week {run_in.weeks:g}")
+
     def _check_stages(self) -> None:
         """Refuse what cannot be changed, or known, on the way."""
         when, rule = self.looks[0].when, self.looks[0].rule
+        if self.groups and self.adaptations:
+            raise wrong("adaptations: arms taken together in 'groups' cannot be adapted; leave one out")
         if self.adaptations and not when.interim:
             raise wrong("adaptations: there is no interim look; give looks[0].when one")
         for place, adaptation in enumerate(self.adaptations):
@@ -213,6 +243,10 @@ class Protocol(Part):
                 adaptation.check(rule, len(self.compared))
             except PydanticCustomError as error:
                 raise wrong(f"adaptations[{place}].{error.message()}") from None
+        self._check_looks(when, rule)
+
+    def _check_looks(self, when: Timing, rule: Rule) -> None:
+        """Refuse looks at which the rule or the analysis would not know what it needs."""
         if any(number >= self.n for number in when.patients):
             raise wrong(f"looks[0].when.patients: must be below n = {self.n}; the last look is at all")
         if rule.by_stage and not when.by_count:
@@ -255,6 +289,7 @@ class Protocol(Part):
         """Patients of each hypothesis' arm for one of its control, (hypothesis,)."""
         contrasts = [self.estimands[look.analysis.estimand].contrast for look in self.looks]
         share = {arm.name: arm.ratio for arm in self.arms}
+        share |= {name: sum(share[arm] for arm in group) for name, group in self.groups.items()}
         return np.array([share[arm] / share[contrast.to] for contrast in contrasts for arm in contrast.of])
 
     def share_level(self, p: Floats) -> NDArray[np.bool_]:
@@ -278,18 +313,19 @@ class Protocol(Part):
     def compared(self) -> tuple[int, ...]:
         """Positions of the arms that the first look compares with the control."""
         contrast = self.estimands[self.looks[0].analysis.estimand].contrast
-        return tuple(self.position(arm) for arm in contrast.of)
+        return tuple(self.members(arm)[0] for arm in contrast.of)
 
     @property
     def control(self) -> int:
         """Position of the first look's control."""
-        return self.position(self.estimands[self.looks[0].analysis.estimand].contrast.to)
+        return self.members(self.estimands[self.looks[0].analysis.estimand].contrast.to)[0]
 
     @property
     def is_staged(self) -> bool:
         """Whether trials run from look to look: looks are not the same cut in all, or change something."""
-        first = self.looks[0]
-        return bool(self.adaptations) or not first.when.by_count or first.rule.by_stage
+        first, windows = self.looks[0], any(arm.opens or arm.closes for arm in self.arms)
+        changes = bool(self.adaptations) or self.run_in is not None or windows
+        return changes or not first.when.by_count or first.rule.by_stage
 
     @property
     def has_family(self) -> bool:
@@ -299,7 +335,7 @@ class Protocol(Part):
     @property
     def resizes(self) -> bool:
         """Whether an adaptation may make the trial larger."""
-        return self.most(self.n) > self.n
+        return any(adaptation.most(self.n) > self.n for adaptation in self.adaptations)
 
     @property
     def information_varies(self) -> bool:
@@ -308,7 +344,8 @@ class Protocol(Part):
 
     def most(self, n: int) -> int:
         """Return the most patients that a trial planned with ``n`` may recruit."""
-        return max((adaptation.most(n) for adaptation in self.adaptations), default=n)
+        enter = self.run_in.enter if self.run_in else n
+        return max((adaptation.most(n) for adaptation in self.adaptations), default=enter)
 
     def looks_of(self, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], Looks]:
         """Cuts of the patients to analyse for these sizes, increasing, and where each look's cut is.
@@ -348,6 +385,10 @@ class Protocol(Part):
         """Follow-up visits in weeks, (visit,)."""
         return np.array(self.visits[1:], dtype=np.float64)
 
+    def members(self, name: str) -> tuple[int, ...]:
+        """Positions of the arms of a group, or of one arm."""
+        return tuple(self.position(arm) for arm in self.groups.get(name, (name,)))
+
     def position(self, arm: str) -> int:
         """Position of an arm by its name."""
         return [a.name for a in self.arms].index(arm)
@@ -364,9 +405,10 @@ class Protocol(Part):
 
     def words(self) -> list[str]:
         """Say the trial in words, a sentence an item."""
-        total = sum(self.ratio)
+        total, windows = sum(self.ratio), any(arm.opens or arm.closes for arm in self.arms)
         arms = ", ".join(
-            f"{a.name} ({a.treatment}, {round(self.n * a.ratio / total)} patients)" for a in self.arms
+            f"{a.name} ({a.course()}{'' if windows else f', {round(self.n * a.ratio / total)} patients'})"
+            for a in self.arms
         )
         sentences = [
             f"{self.n} patients are randomised to {len(self.arms)} parallel arms: {arms}.",
@@ -374,6 +416,14 @@ class Protocol(Part):
             f"Visits at weeks {', '.join(f'{week:g}' for week in self.visits)}.",
         ]
         sentences += [said] if (said := self.operations.words()) else []
+        sentences += [f"{self.run_in.words()}."] if self.run_in else []
+        sentences += [said] if (said := self.allocation.words()) else []
+        for arm in self.arms:
+            if arm.opens or arm.closes:
+                end = f" to {arm.closes:g}" if arm.closes else ""
+                sentences.append(f"Arm '{arm.name}' recruits from week {arm.opens:g}{end}.")
+        for name, group in self.groups.items():
+            sentences.append(f"'{name}' are the arms {' and '.join(group)} together.")
         named = [self.arms[arm].name for arm in self.compared]
         sentences += [f"{adaptation.words(named)}." for adaptation in self.adaptations]
         if len(self.fractions) > 1 and len(self.arms) > 2:
@@ -386,8 +436,9 @@ class Protocol(Part):
         for look in self.looks:
             later = len(self.fractions) > 1 and look is not self.looks[0]
             when = "At the look where the trial ends" if later else look.when.words()
+            whom = ", against controls randomised at the same time" if look.controls == "concurrent" else ""
             sentences.append(
-                f"{when}, '{look.analysis.estimand}' is analysed by {look.analysis.words()}; "
+                f"{when}, '{look.analysis.estimand}' is analysed by {look.analysis.words()}{whom}; "
                 f"success is {look.rule.words()}."
             )
         if self.multiplicity is not None and isinstance(self.looks[0].rule, Significance):

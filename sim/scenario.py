@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from sim.adverse_events import Unblinding
+from sim.arms import Arm, Step
 from sim.claims import AboveZero, Claim, Draws, Floats, Posterior, PosteriorClaim, Read, Share, claims_in
 from sim.core.parts import Family, Part, suggest, wrong
 from sim.core.streams import BLOCK_SIZE, Streams
@@ -116,6 +117,22 @@ class Course(Part):
     reported_under: EntryRule = EntryRule()
 
 
+@dataclass(frozen=True)
+class Later:
+    """A later step of an arm (its position), and the levels of its treatment."""
+
+    arm: int
+    step: Step
+    levels: TreatmentLevels
+
+
+class Interaction(Part):
+    """Points of effect that two treatments given together have beyond their sum; negative is better."""
+
+    between: tuple[str, str]
+    points: Claim
+
+
 class Scenario(Part):
     """Nature: patients, their course, what treatments do, and how claims are evaluated."""
 
@@ -131,15 +148,24 @@ class Scenario(Part):
     costs: Costs | None = None
     claims: Evaluation = Drawn()
     null: bool = Field(False, description="every arm is the control treatment under another name")
+    interactions: tuple[Interaction, ...] = ()
+    cluster_icc: Share | None = Field(
+        None, description="share of the outcome's variance between the clusters that a protocol randomises"
+    )
+    drift: Claim | None = Field(
+        None, description="points a year by which later patients rate their pain after baseline differently"
+    )
     because: str | None = Field(None, description="why this scenario is looked at")
 
     def check(self, protocol: Protocol) -> None:
         """Refuse a protocol that names a treatment or a covariate unknown to this scenario."""
         self.population.check(protocol.eligibility)
         for place, arm in enumerate(protocol.arms):
-            if arm.treatment not in self.treatments:
-                hint = suggest(arm.treatment, self.treatments)
-                raise wrong(f"arms[{place}].treatment: unknown treatment '{arm.treatment}':{hint}")
+            for name in arm.treatments:
+                if name not in self.treatments:
+                    hint = suggest(name, self.treatments)
+                    raise wrong(f"arms[{place}]: unknown treatment '{name}':{hint}")
+            self._check_steps(f"arms[{place}]", arm)
         for name in protocol.instruments:
             if name not in self.other_outcomes:
                 hint = suggest(name, self.other_outcomes)
@@ -149,6 +175,16 @@ class Scenario(Part):
         self._check_names(used)
         self._check_courses(protocol)
         self._check_treatments()
+
+    def _check_steps(self, where: str, arm: Arm) -> None:
+        """Refuse what is known of an arm's first treatment alone."""
+        if arm.then and self.costs:
+            raise wrong(f"{where}.then: costs are counted for one treatment an arm; leave the costs out")
+        for name in arm.treatments[1:]:
+            if self.treatments[name].beyond_pain or self.treatments[name].waiting:
+                raise wrong(
+                    f"{where}.then: '{name}' has 'beyond_pain' or 'waiting'; allowed: neither in a step"
+                )
 
     def _check_names(self, used: Self) -> None:
         """Refuse adverse events and outcomes that are named but nowhere described."""
@@ -218,7 +254,7 @@ class Scenario(Part):
 
     def only(self, protocol: Protocol) -> Self:
         """Return the scenario with just the treatments that the protocol uses."""
-        used = {arm.treatment for arm in protocol.arms}
+        used = {name for arm in protocol.arms for name in arm.treatments}
         return self.model_copy(update={"treatments": {k: v for k, v in self.treatments.items() if k in used}})
 
     def realise(self, protocol: Protocol, draws: Draws) -> "Truth":
@@ -238,17 +274,22 @@ class Scenario(Part):
         artefact = self.population.regression_to_mean(self.course.reported_under, levels)
         half = read("course.half_weeks", self.course.half_weeks)
         arms, covariance = self._arms(protocol, read), self._departure(protocol, levels, read)
-        modifiers = {name for treatment in arms for name in treatment.persons.modification}
+        later = self._later(protocol, read)
+        every = (*arms, *(one.levels for one in later))
+        modifiers = {name for treatment in every for name in treatment.persons.modification}
         believed = self.unblinding if protocol.blinding == "double_blind" else None
         return Truth(
             pain=levels,
             course=MeanCourse(shown - artefact, half),
             covariance=covariance,
             arms=arms,
+            later=later,
+            cluster_icc=read("cluster_icc", self.cluster_icc) if self.cluster_icc else None,
+            drift=read("drift", self.drift) if self.drift else None,
             site_rate=read("recruitment", self.recruitment),
             conditions=self.conditions.levels(read),
             costs=self.costs.levels(read) if self.costs else None,
-            missing=self.missing.levels(read, self._given(protocol)),
+            missing=self.missing.levels(read, [arm.treatment for arm in self._given(protocol)]),
             rescue=self.rescue.levels(read) if self.rescue and protocol.rescue_allowed else None,
             unblinding=believed,
             belief=read("unblinding.shift", believed.shift) if believed else np.zeros(BLOCK_SIZE),
@@ -264,18 +305,14 @@ class Scenario(Part):
             + covariance[:, protocol.primary_visit, protocol.primary_visit],
         )
 
-    def _given(self, protocol: Protocol) -> list[str]:
-        """Treatment that each arm is given: under the null hypothesis that of the control."""
-        names = [arm.treatment for arm in protocol.arms]
-        if not self.null:
-            return names
-        control = next(iter(protocol.estimands.values())).contrast.to
-        return [protocol.arms[protocol.position(control)].treatment] * len(names)
-
     def _arms(self, protocol: Protocol, read: Read) -> tuple[TreatmentLevels, ...]:
-        names = self._given(protocol)
         until = max(estimand.visit for estimand in protocol.estimands.values())
-        levels = [self.treatments[name].levels(f"treatments.{name}", read, until) for name in names]
+        levels = [
+            self.treatments[arm.treatment]
+            .levels(f"treatments.{arm.treatment}", read, until)
+            .shortened(arm.weeks)
+            for arm in self._given(protocol)
+        ]
         if not self.null:
             return tuple(levels)
         # who treats is no effect: therapists of an arm differ as they do without the null hypothesis
@@ -285,6 +322,34 @@ class Scenario(Part):
             for arm, claim in zip(protocol.arms, own, strict=True)
         ]
         return tuple(level.with_therapists(each) for level, each in zip(levels, icc, strict=True))
+
+    def _given(self, protocol: Protocol) -> list[Arm]:
+        """What each arm really gets: under the null hypothesis what the control gets."""
+        if not self.null:
+            return list(protocol.arms)
+        control = protocol.members(next(iter(protocol.estimands.values())).contrast.to)[0]
+        return [protocol.arms[control]] * len(protocol.arms)
+
+    def _later(self, protocol: Protocol, read: Read) -> tuple[Later, ...]:
+        """Levels of every later step of the arms, in the order of their weeks."""
+        found = []
+        for place, arm in enumerate(self._given(protocol)):
+            for number, step in enumerate(arm.then):
+                until = step.weeks or protocol.visits[-1] - step.at
+                name = step.treatment
+                levels = self.treatments[name].levels(f"treatments.{name}", read, until).shortened(step.weeks)
+                if step.beside:
+                    levels = levels.with_more(self._interaction(arm.treatments[: number + 1], name, read))
+                found.append(Later(place, step, levels))
+        return tuple(sorted(found, key=lambda later: later.step.at))
+
+    def _interaction(self, given: tuple[str, ...], name: str, read: Read) -> Floats:
+        """Points that a treatment has beside the ``given`` ones, (replicate,)."""
+        points = np.zeros(BLOCK_SIZE)
+        for number, one in enumerate(self.interactions):
+            if any({name, other} == set(one.between) for other in given):
+                points = points + read(f"interactions.{number}.points", one.points)
+        return points
 
     def _departure(self, protocol: Protocol, levels: PainLevels, read: Read) -> Floats:
         """Covariance of own departure and rating error, (1 or replicate, visit, visit), points²."""
@@ -332,8 +397,10 @@ class Truth:
         Mean change under placebo.
     covariance
         Of own departures with rating error, (1 or replicate, visit, visit), points².
-    arms
-        Levels of each arm's treatment.
+    arms, later
+        Levels of each arm's first treatment, and of those that come later.
+    cluster_icc, drift
+        Share of variance between clusters, and points a year of calendar time; None: none.
     site_rate
         Patients randomised a week and site.
     conditions, costs
@@ -354,6 +421,9 @@ class Truth:
     course: MeanCourse
     covariance: Floats
     arms: tuple[TreatmentLevels, ...]
+    later: tuple[Later, ...]
+    cluster_icc: Floats | None
+    drift: Floats | None
     site_rate: Floats
     conditions: ConditionLevels
     costs: CostLevels | None
@@ -379,6 +449,13 @@ class Truth:
         if icc is None:
             return np.zeros_like(self.site_rate)
         return np.asarray(np.sqrt(icc / (1 - icc) * self.outcome_variance))
+
+    @property
+    def cluster_sd(self) -> Floats:
+        """SD of ratings between clusters, (replicate,), points."""
+        if self.cluster_icc is None:
+            return np.zeros_like(self.site_rate)
+        return np.asarray(np.sqrt(self.cluster_icc / (1 - self.cluster_icc) * self.outcome_variance))
 
     def beyond_pain(self, measure: str) -> Floats:
         """Effect of each arm on a measure beyond what follows from pain, (arm, replicate), its points."""

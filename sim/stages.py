@@ -15,8 +15,8 @@ from sim.allocation import among_open, by_shares
 from sim.analyses.base import Estimate
 from sim.core.streams import BLOCK_SIZE
 from sim.data import ABSENT, TrialData
-from sim.findings import Analysed, Finding, decide, join
-from sim.observation import Ground, Lived, analyse, observe
+from sim.findings import Analysed, Finding, decide
+from sim.observation import Ground, Lived, analyse, goes_on, join, observe
 from sim.protocol import Protocol
 from sim.rules.base import Looks, Verdict
 
@@ -69,8 +69,7 @@ def pass_through(ground: Ground, size: int) -> Passage:
     protocol = ground.protocol
     capacity, looks = protocol.most(size), len(protocol.fractions)
     plan = Plan.at_start(len(protocol.arms), size, BLOCK_SIZE)
-    arm = protocol.allocation.assign(capacity, protocol.ratio, ground.streams)
-    lived = ground.live(arm)
+    lived, arm = _begin(ground, capacity)
     enrolled = lived.conduct.enrolled
     seen: list[Seen] = []
     dropped = np.full((len(protocol.compared), 1, BLOCK_SIZE), looks)
@@ -83,10 +82,28 @@ def pass_through(ground: Ground, size: int) -> Passage:
         fresh = (plan.dropped & ~before.dropped)[list(protocol.compared)]
         dropped = np.where(fresh[:, None], look, dropped)
         later = enrolled > seen[-1].week
-        arm, moved = _reassign(ground, (before, plan), (arm, later), look)
+        arm, moved = _reassign(ground, (before, plan), (arm, later, enrolled), look)
         lived = ground.live(arm) if moved else lived
     verdict = _without(_verdict(protocol, size, seen), dropped)
     return _passage(ground, lived, _within(arm, plan.size), (seen, verdict))
+
+
+def _begin(ground: Ground, capacity: int) -> tuple[Lived, Ints]:
+    """Let patients enter, pass a run-in where there is one, and be randomised to the arms then open."""
+    protocol, streams = ground.protocol, ground.streams
+    arm = protocol.allocation.assign(capacity, protocol.ratio, streams)
+    lived = ground.live(arm)
+    enrolled = lived.conduct.enrolled
+    windows = np.stack([one.recruits(enrolled) for one in protocol.arms])
+    if not windows.all():
+        arm = among_open(protocol.allocation, protocol.ratio, windows, streams)
+        return ground.live(arm), arm
+    if protocol.run_in is not None:
+        passes = goes_on(protocol, observe(ground, lived, arm, (capacity,)))
+        turn = np.maximum(np.cumsum(passes, axis=0) - 1, 0)
+        arm = np.where(passes, np.take_along_axis(arm, turn, axis=0), ABSENT)
+        return ground.live(arm), arm
+    return lived, arm
 
 
 def _within(arm: Ints, size: Ints) -> Ints:
@@ -197,17 +214,18 @@ def _blinded_sd(protocol: Protocol, data: TrialData) -> Floats:
 
 
 def _reassign(
-    ground: Ground, plans: tuple[Plan, Plan], now: tuple[Ints, Mask], look: int
+    ground: Ground, plans: tuple[Plan, Plan], now: tuple[Ints, Mask, Floats], look: int
 ) -> tuple[Ints, bool]:
     """Give the patients to come (``later``) new arms where the plan has changed; say whether any has."""
-    (before, after), (arm, later) = plans, now
+    (before, after), (arm, later, enrolled) = plans, now
     protocol, streams = ground.protocol, ground.streams.at(f"after look {look + 1}")
     changed = after.open[list(protocol.compared)].any(axis=0)  # else the trial has ended
     if after.shares is not None:
         fresh = by_shares(after.shares, len(arm), streams)
     else:
         changed &= (after.open != before.open).any(axis=0)
-        asked = after.open[:, None] & (later & changed)[None]
+        windows = np.stack([one.recruits(enrolled) for one in protocol.arms])
+        asked = after.open[:, None] & windows & (later & changed)[None]
         fresh = among_open(protocol.allocation, protocol.ratio, asked, streams)
     fresh = np.where(later & changed & (fresh != ABSENT), fresh, arm)
     return fresh, bool((fresh != arm).any())

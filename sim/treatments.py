@@ -235,3 +235,11 @@ class TreatmentLevels:
     def with_therapists(self, icc: Floats | None) -> "TreatmentLevels":
         """Return the levels with another share of variance between therapists, (replicate,)."""
         return replace(self, persons=replace(self.persons, therapist_icc=icc))
+
+    def shortened(self, weeks: float | None) -> "TreatmentLevels":
+        """Return the levels of a course that ends after ``weeks``; None: as it is."""
+        return self if weeks is None else replace(self, weeks=np.minimum(self.weeks, weeks))
+
+    def with_more(self, points: Floats) -> "TreatmentLevels":
+        """Return the levels with more effect, (replicate,), points."""
+        return replace(self, size=self.size + points)

@@ -6,10 +6,11 @@ from numpy.typing import NDArray
 from sim.analyses.survival import Times, fit_cox
 from sim.claims import Draws
 from sim.core.streams import Streams
-from sim.data import TrialData
+from sim.data import ABSENT, TrialData
 from sim.endpoints import Endpoint
 from sim.estimand import OF_PAIRS, Estimand
 from sim.lives import Possible, World, create, experience, lose
+from sim.observation import goes_on
 from sim.priority import between_lives, of_shares
 from sim.protocol import Protocol
 from sim.scenario import Scenario
@@ -38,7 +39,8 @@ def true_values(protocol: Protocol, scenario: Scenario, draws: Draws, n: int) ->
 
 def _compared_arms(protocol: Protocol) -> set[str]:
     contrasts = [estimand.contrast for estimand in protocol.estimands.values()]
-    return {arm for contrast in contrasts for arm in (*contrast.of, contrast.to)}
+    names = {name for contrast in contrasts for name in (*contrast.of, contrast.to)}
+    return {protocol.arms[arm].name for name in names for arm in protocol.members(name)}
 
 
 Lives = dict[Possible, TrialData]
@@ -51,7 +53,7 @@ def _whole_lives(protocol: Protocol, world: World, name: str, streams: Streams) 
     for possible in {Possible.under(estimand) for estimand in protocol.estimands.values()}:
         life = experience(protocol, world, arm, streams, possible)
         events = lose(life, world, protocol.weeks, streams).events if possible.stopping else life.events
-        lives[possible] = TrialData(
+        whole = TrialData(
             arm=arm,
             baseline=world.baseline,
             score=life.score,
@@ -61,7 +63,14 @@ def _whole_lives(protocol: Protocol, world: World, name: str, streams: Streams) 
             others=life.others,
             rescued=life.rescued,
         )
+        lives[possible] = _from_randomisation(protocol, whole) if protocol.run_in else whole
     return lives
+
+
+def _from_randomisation(protocol: Protocol, whole: TrialData) -> TrialData:
+    """Keep the lives of those who pass the run-in, the same in every arm, from its end."""
+    assert protocol.run_in is not None
+    return whole.only(goes_on(protocol, whole)).since(protocol.run_in.weeks)
 
 
 def _contrast(protocol: Protocol, estimand: Estimand, lives: dict[str, Lives]) -> Floats:
@@ -69,11 +78,19 @@ def _contrast(protocol: Protocol, estimand: Estimand, lives: dict[str, Lives]) -
     endpoint, possible = protocol.endpoints[estimand.endpoint], Possible.under(estimand)
     stratum = estimand.intercurrent_events.discontinuation == "principal_stratum"
 
+    def pooled(name: str) -> Floats:
+        """Mean over the arms of a group, by their patients, (replicate,)."""
+        arms = [protocol.arms[arm] for arm in protocol.members(name)]
+        means = [np.nanmean(_values(estimand, endpoint, lives[arm.name][possible]), axis=0) for arm in arms]
+        return np.average(means, axis=0, weights=[arm.ratio for arm in arms])
+
     def compare(of: str) -> Floats:
+        if {of, estimand.contrast.to} & set(protocol.groups):
+            return estimand.compare(*(pooled(name) for name in (of, estimand.contrast.to)))
         data = [lives[arm][possible] for arm in (of, estimand.contrast.to)]
         if endpoint.outcome == "time":
             return _log_hazard_ratio(estimand, endpoint, data)
-        values = [estimand.variable(one, endpoint) for one in data]
+        values = [_values(estimand, endpoint, one) for one in data]
         if estimand.summary in OF_PAIRS:
             return _by_pairs(estimand, endpoint, data, values)
         if stratum:
@@ -83,6 +100,12 @@ def _contrast(protocol: Protocol, estimand: Estimand, lives: dict[str, Lives]) -
             return estimand.compare(*(np.nanmean(value, axis=0) for value in values))
 
     return np.stack([compare(arm) for arm in estimand.contrast.of])
+
+
+def _values(estimand: Estimand, endpoint: Endpoint, data: TrialData) -> Floats:
+    """The variable of those who are in the data, (patient, replicate); nan for the others."""
+    value = estimand.variable(data, endpoint)
+    return np.where(data.arm == ABSENT, np.nan, value) if data.arm.min() == ABSENT else value
 
 
 def _by_pairs(estimand: Estimand, endpoint: Endpoint, data: list[TrialData], values: list[Floats]) -> Floats:

@@ -118,8 +118,14 @@ class Material:
 
     def labels_of(self, protocol: str) -> dict[str, str]:
         """What to call each arm of a protocol: its treatment's label, with its name where arms share one."""
-        arms = self.study.protocols[protocol].arms
-        labels = {arm.name: self.scenario.treatments[arm.treatment].label for arm in arms}
+        chosen = self.study.protocols[protocol]
+        labels = {
+            arm.name: arm.name.replace("_", " ")
+            if arm.then
+            else self.scenario.treatments[arm.treatment].label
+            for arm in chosen.arms
+        }
+        labels |= {group: group.replace("_", " ") for group in chosen.groups}
         shared = [label for label in labels.values() if list(labels.values()).count(label) > 1]
         return {name: f"{label} ({name})" if label in shared else label for name, label in labels.items()}
 
