@@ -53,6 +53,9 @@ def predict(  # noqa: PLR0913, one parameter an option
     shape: Annotated[
         float | None, typer.Option(help="Gamma shape of the sites' rates, instead of a learned one.")
     ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw the patients by week here, as PNG, with SVG and CSV beside it.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the draws.", min=0)] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
@@ -80,6 +83,8 @@ def predict(  # noqa: PLR0913, one parameter an option
     forecast = Forecast.make(progress, target - recruited, rates, Streams(seed, 0))
     asked = None if last is None else (last.isoformat(), forecast.by((last - today).days / 7))
     content = _content(forecast, today, asked)
+    if figure is not None:
+        draw(forecast, (target, recruited), history(sites, today), figure)
     content |= {"randomised": recruited, "target": target, "sites": _rates(sites, progress, rates, seed)}
     if json:
         print_json(content)
@@ -173,6 +178,36 @@ def progress_of(sites: list[Site], today: date) -> Progress:
         opens_in=np.array([max((site.opened - today).days / 7, 0.0) for site in sites]),
         closes_in=np.maximum(closes, 0.0),
     )
+
+
+def history(sites: list[Site], today: date) -> dict[float, int]:
+    """Count the patients by weeks from today; one number, today's, where no days are known."""
+    days = sorted(day for site in sites for day in site.dates)
+    if not days:
+        return {0.0: sum(site.patients for site in sites)}
+    first = min(site.opened for site in sites)
+    counts = {(day - today).days / 7: number for number, day in enumerate(days, start=1)}
+    return {(first - today).days / 7: 0} | counts | {0.0: len(days)}
+
+
+def draw(forecast: Forecast, patients: tuple[int, int], seen: dict[float, int], file: Path) -> None:
+    """Draw a fan of the patients by week; ``patients`` are the target and those randomised up to now."""
+    import pandas as pd
+
+    from sim.report.figures.operations import recruitment_fan
+    from sim.report.figures.style import save
+
+    if file.suffix != ".png":
+        raise InputError(f"--figure {file}: give a file that ends in .png")
+    target, recruited = patients
+    last = min(forecast.quantile(0.95) * 1.05, LONGEST)
+    weeks = np.linspace(0.0, last, 60) if forecast.missing > 0 else np.zeros(1)
+    low, mean, high = recruited + forecast.patients(weeks, np.array([0.05, 0.5, 0.95]), Streams(1, 0))
+    future = pd.DataFrame({"week": weeks, "mean": mean, "low": low, "high": high})
+    past = pd.DataFrame({"week": list(seen), "seen": list(seen.values())})
+    both = pd.concat([past, future], ignore_index=True)
+    words = ("weeks from today", "median", "where 90 % of the chance lies")
+    save(recruitment_fan(both, target, words), file, both)
 
 
 def _content(forecast: Forecast, today: date, asked: tuple[str, float] | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Predictions for a running trial: a closed form for one site, and coverage of simulated trials."""
 
+import csv
 import json
 from datetime import date
 
@@ -179,6 +180,23 @@ def test_a_row_a_patient_is_read_as_well(file, capsys):
     assert north["randomised"] == 2
     assert south["open_weeks"] == pytest.approx(151 / 7)
     assert json.loads(printed)["missing"] == 8
+
+
+def test_the_fan_begins_with_what_was_seen_and_ends_at_the_target(file, capsys, tmp_path):
+    figure = tmp_path / "fan.png"
+    asked = ("--target", "10", "--on", "2026-11-21", "--figure", figure)
+    assert call(capsys, "predict", file(DATES), *asked).code == 0
+    assert figure.stat().st_size > 5000
+    drawn = list(csv.DictReader((tmp_path / "fan.csv").read_text().splitlines()))
+    seen = [(float(row["week"]), float(row["seen"])) for row in drawn if row["seen"]]
+    assert [count for _, count in seen] == [0, 1, 2, 2]
+    assert seen[0][0] == pytest.approx(-324 / 7)
+    fan = [tuple(float(row[name]) for name in ("low", "mean", "high")) for row in drawn if row["mean"]]
+    assert fan[0] == (2, 2, 2)
+    assert fan[-1][2] == 10
+    assert all(low <= mean <= high for low, mean, high in fan)
+    answer = call(capsys, "predict", file(DATES), *asked[:-1], "fan.svg")
+    assert answer.code == 2
 
 
 def test_it_is_said_in_words(file, capsys):

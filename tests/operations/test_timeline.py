@@ -30,28 +30,26 @@ def by_week(line: Timeline) -> pd.DataFrame:
     return rows.pivot_table(index="week", columns="quantity", values="mean")
 
 
-def test_a_timeline_is_what_a_count_of_the_patients_gives():
-    line = Timeline.of(study(CLINIC % 2), NAMES, Plan(workers=1))
+@pytest.fixture(scope="module")
+def line() -> Timeline:
+    return Timeline.of(study(CLINIC % 2), NAMES, Plan(workers=1))
+
+
+def test_a_timeline_is_what_a_count_of_the_patients_gives(line: Timeline):
     found = by_week(line)
     conduct, events = line.lived.conduct, line.lived.life.events
-    arm, week = line.intake.arm, float(found.index[len(found) // 2])
-    randomised, waiting, treated = np.zeros((3, arm.shape[1]))
-    for patient, replicate in np.ndindex(arm.shape):
-        enrolled = conduct.enrolled[patient, replicate]
-        if enrolled > week:
-            continue
-        randomised[replicate] += 1
-        if arm[patient, replicate] == 0:
-            continue
-        begins = enrolled + conduct.start[patient, replicate]
-        gives_up = enrolled + min(conduct.gave_up[patient, replicate], events.leave[patient, replicate])
-        waiting[replicate] += week < min(begins, gives_up)
-        stops = min(begins + 4, enrolled + events.ended[patient, replicate])
-        treated[replicate] += begins <= week < stops
-    assert found.loc[week, "randomised"] == pytest.approx(randomised.mean())
-    assert found.loc[week, "waiting"] == pytest.approx(waiting.mean())
-    assert waiting.mean() > 1
-    assert found.loc[week, "load therapy"] == pytest.approx(treated.mean() * (9 / 4) / 18)
+    week, trials = float(found.index[len(found) // 2]), line.intake.arm.shape[1]
+    given = (conduct.enrolled, line.intake.arm, conduct.start, conduct.gave_up, events.leave, events.ended)
+    randomised = waiting = treated = 0
+    for enrolled, arm, start, gave_up, leave, ended in zip(*(v.ravel().tolist() for v in given), strict=True):
+        randomised += enrolled <= week
+        if arm == 1 and enrolled <= week:
+            waiting += week < enrolled + min(start, gave_up, leave)
+            treated += enrolled + start <= week < enrolled + min(start + 4, ended)
+    assert found.loc[week, "randomised"] == pytest.approx(randomised / trials)
+    assert found.loc[week, "waiting"] == pytest.approx(waiting / trials)
+    assert waiting > trials
+    assert found.loc[week, "load therapy"] == pytest.approx(treated / trials * (9 / 4) / 18)
     assert found["load therapy"].max() <= 1
 
 
@@ -68,8 +66,8 @@ def test_a_group_takes_the_sessions_of_one_patient():
     assert found.loc[week, "load therapy"] == pytest.approx(groups_running.mean() * (9 / 4) / 9)
 
 
-def test_the_patients_of_one_trial_are_told_in_order():
-    rows = pd.DataFrame(list(Timeline.of(study(CLINIC % 2), NAMES, Plan(workers=1)).patients()))
+def test_the_patients_of_one_trial_are_told_in_order(line: Timeline):
+    rows = pd.DataFrame(list(line.patients()))
     assert len(rows) == 60
     assert rows["randomised"].is_monotonic_increasing
     begun = rows.dropna(subset=["begins"])

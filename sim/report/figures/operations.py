@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 BAND = "where 90 % of trials fall"
 
 
-def recruitment_fan(
-    weeks: "pd.DataFrame", target: int, unit: str = "weeks since the first site opened"
-) -> Panels:
+PLANNED = ("weeks since the first site opened", "mean", BAND)
+
+
+def recruitment_fan(weeks: "pd.DataFrame", target: int, words: tuple[str, str, str] = PLANNED) -> Panels:
     """Draw patients randomised against time, with the target.
 
     Parameters
@@ -28,22 +29,28 @@ def recruitment_fan(
         randomised up to now, where a trial is running.
     target
         Patients wanted.
-    unit
-        What the axis counts.
+    words
+        What the axis counts, and what the line and the band are.
     """
     with matplotlib.rc_context(STYLE):
         panels = panels_of(1, 1, 3.2)
         axes, stroke = panels[0], strokes([""], "x")[""]
         future = weeks.dropna(subset=["mean"])
         axes.fill_between(
-            future["week"], future["low"], future["high"], color=stroke.colour, alpha=0.18, lw=0, label=BAND
+            future["week"],
+            future["low"],
+            future["high"],
+            color=stroke.colour,
+            alpha=0.18,
+            lw=0,
+            label=words[2],
         )
-        axes.plot(future["week"], future["mean"], color=stroke.colour, label="mean")
+        axes.plot(future["week"], future["mean"], color=stroke.colour, label=words[1])
         if "seen" in weeks:
             past = weeks.dropna(subset=["seen"])
             axes.step(past["week"], past["seen"], where="post", color="black", label="randomised up to now")
         axes.axhline(target, color="black", lw=1, linestyle=(0, (4, 2)), label=f"target: {target}")
-        axes.set(xlabel=unit, ylabel="patients randomised", ylim=(0, target * 1.08))
+        axes.set(xlabel=words[0], ylabel="patients randomised", ylim=(0, target * 1.08))
         axes.set_xlim(min(0.0, float(weeks["week"].min())), None)
         axes.legend(loc="lower right", frameon=False, fontsize=9)
     return panels
@@ -131,6 +138,8 @@ def _gantt_legend(colours: dict[str, str]) -> list[Line2D]:
 def cost_against_success(points: "pd.DataFrame", money: str, success: str) -> Panels:
     """Draw the share of trials that succeed against what a trial costs, a point a protocol and size.
 
+    The sizes are named at the first protocol's points.
+
     Parameters
     ----------
     points
@@ -156,12 +165,13 @@ def cost_against_success(points: "pd.DataFrame", money: str, success: str) -> Pa
                 cost, rows["value"], xerr=spread, yerr=1.96 * rows["mcse"], color=stroke.colour,
                 linestyle=stroke.dash, marker=stroke.marker, markersize=5, lw=1.2, label=protocol,
             )  # fmt: skip
-            _name_sizes(axes, rows, cost)
+            if protocol == protocols[0]:
+                _name_sizes(axes, rows, cost)
         axes.set(
             xlabel=label,
             ylabel=f"{success}, share of trials",
         )
-        axes.set_ylim(0, 1.03)
+        axes.set_ylim(max(0, np.floor(10 * points["value"].min() - 1) / 10), 1.02)
         figure_of(panels).legend(loc="outside upper left", ncols=4, frameon=False, fontsize=9)
     return panels
 
