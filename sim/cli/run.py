@@ -211,13 +211,18 @@ def copy_synthesis(fit: Path, folder: Path) -> None:
             shutil.copyfile(file, target)
 
 
-def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished run.", metavar="DIR")]) -> None:
-    """Render the report of a finished run again.
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a finished run.", metavar="DIR")],
+    form: Annotated[
+        str, typer.Option("--format", help="html; md (Markdown); docx (Word), which needs python-docx.")
+    ] = "html",
+) -> None:
+    """Render the report of a finished run again: report.html, explorer.html and the figures.
 
-    Example: `sim report results/chronic_four_arms/0123456789ab`
+    Example: `sim report results/chronic_four_arms/0123456789ab --format docx`
     """
-    from sim.report.html import render
+    from sim.report.html import render_as
 
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    out.print(str(render(Results.open(folder))), markup=False)
+    out.print(str(render_as(Results.open(folder), form)), markup=False)

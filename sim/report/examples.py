@@ -28,7 +28,7 @@ def told(material: Material) -> "pd.DataFrame | None":
         return None
     looks = len(material.protocol.fractions)
     titles = [
-        f"{TITLES[row['example']]} (number {row['replicate']}, by {material.labels[row['chosen_by']]})"
+        f"{TITLES[row['example']]} (replicate {row['replicate']}, by {material.labels[row['chosen_by']]})"
         for row in rows_of(frame)
     ]
     names = [
@@ -65,10 +65,14 @@ def _row(material: Material, row: dict[str, Any]) -> list[Entry | str]:
         Entry(f"{row['look']}", row["look"]),
         Entry(f"{row['patients']}", row["patients"]),
         Entry(estimate.words(), row["estimate"] if row["estimate"] == row["estimate"] else None),
-        Entry(number(row["p"], 4), row["p"] if row["p"] == row["p"] else None),
+        Entry(_p(row["p"]), row["p"] if row["p"] == row["p"] else None),
         Entry(number(row["truth"]), row["truth"] if row["truth"] == row["truth"] else None),
         ENDED[row["decision"]][2],
     ]
+
+
+def _p(value: float) -> str:
+    return "<0.0001" if value < 0.00005 else number(value, 4)
 
 
 def replays(material: Material) -> list[str]:

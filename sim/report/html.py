@@ -17,15 +17,20 @@ import sim.report.region as region
 import sim.report.sensitivity as sensitivity
 import sim.report.tables as tables
 import sim.report.truth as truth
+from sim.core.errors import InputError
+from sim.core.parts import suggest
 from sim.report.checklist import CHECKLISTS
 from sim.report.fits import gather
 from sim.report.grid import Grid
 from sim.report.limits import limits
+from sim.report.markdown import markdown
 from sim.report.material import Material
 from sim.report.metrics import GLOSSARY
 from sim.report.pictures import draw
+from sim.report.pieces import pieces
 from sim.report.sources import references
 from sim.report.summary import summarise
+from sim.report.word import document
 from sim.report.words import answer, basis, effect_words, lead, question
 from sim.results import Results, write_text
 
@@ -38,6 +43,7 @@ SECTIONS = {
     "sources": "Sources", "words": "Words", "run": "This run",
 }  # fmt: skip
 """Sections in their order, by anchor; each is a template of that name."""
+FORMS = ("html", "md", "docx")
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -55,15 +61,36 @@ def render(results: Results) -> Path:
         The folder does not hold the run's study or tables.
     """
     material = Material.read(results)
-    page = _environment().get_template("report.html").render(**_context(material))
+    environment = _environment(results.folder)
     file = results.folder / "report.html"
-    write_text(file, page)
-    explored = _environment().get_template("explorer.html").render(content=explorer.content(material))
+    write_text(file, environment.get_template("report.html").render(**_context(material)))
+    explored = environment.get_template("explorer.html").render(content=explorer.content(material))
     write_text(results.folder / "explorer.html", explored)
     return file
 
 
-def _environment() -> Environment:
+def render_as(results: Results, form: str) -> Path:
+    """Write the report as ``html``, ``md`` or ``docx`` into the results folder; all hold the same.
+
+    Raises
+    ------
+    InputError
+        As ``render``; or the form is unknown, or its library is not installed.
+    """
+    if form not in FORMS:
+        raise InputError(f"--format: unknown form '{form}':{suggest(form, FORMS)}")
+    page = render(results)
+    if form == "html":
+        return page
+    found, file = pieces(page.read_text(encoding="utf-8")), page.with_suffix(f".{form}")
+    if form == "md":
+        write_text(file, markdown(found))
+    else:
+        document(found, results.folder).save(str(file))
+    return file
+
+
+def _environment(folder: Path) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -72,6 +99,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["embedded"] = embedded
+    environment.filters["within"] = lambda file: file.relative_to(folder).as_posix()
     environment.filters["anchor"] = lambda text: "".join(c if c.isalnum() else "-" for c in str(text))
     return environment
 

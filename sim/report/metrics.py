@@ -87,6 +87,14 @@ GLOSSARY = {
     "direct, indirect, borrowed": "Direct: trials of this treatment in this condition. Indirect: only trials "
     "of another condition. Borrowed: no effect of its own is reported, other evidence stands in.",
     "RMDQ, ODI": "Roland-Morris Disability Questionnaire, 0 to 24; Oswestry Disability Index, 0 to 100.",
+    "ANCOVA, MMRM": "Analysis of covariance; mixed model for repeated measures.",
+    "BMI, CBT": "Body mass index; cognitive behavioural therapy.",
+    "NGF, TRPV1": "Nerve growth factor (anti-NGF: antibodies against it); a receptor of pain fibres.",
+    "R-hat, effective sample size": "Whether the chains of a fit agree (1 is perfect); how many independent "
+    "draws its draws are worth.",
+    "SUCRA, PIT": "Surface under the cumulative ranking curve, 1 is always best; probability integral "
+    "transform, evenly spread where predictions are calibrated.",
+    "TCA": "Tricyclic antidepressant.",
     "NSAID, SNRI": "Non-steroidal anti-inflammatory drug; serotonin and noradrenaline reuptake inhibitor.",
 }
 """Terms of the report in plain words."""

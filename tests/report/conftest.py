@@ -113,9 +113,9 @@ def copy(finished: Results, tmp_path: Path) -> Results:
 @pytest.fixture
 def drawn(finished: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the figures of the finished run as they are, where a test is about the text alone."""
-    folder = finished.folder / "figures"
 
     def kept(material: Material) -> dict[str, Picture | None]:
+        folder = material.results.folder / "figures"
         places = {name: folder / f"{name}.png" for name in MAKERS}
         return {name: Picture(at, name, name) if at.exists() else None for name, at in places.items()}
 
