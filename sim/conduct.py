@@ -32,11 +32,11 @@ def intake_of(protocol: Protocol, scenario: Scenario, world: World, arm: Ints, s
         site_rate=truth.site_rate,
         eligible=_eligible(protocol, scenario, truth, streams),
         conditions=truth.conditions,
-        stays=_stays(protocol, world, arm, streams) if protocol.operations.treats else None,
+        stays=stays_of(protocol, world, arm, streams) if protocol.operations.treats else None,
     )
 
 
-def _stays(protocol: Protocol, world: World, arm: Ints, streams: Streams) -> Stays:
+def stays_of(protocol: Protocol, world: World, arm: Ints, streams: Streams) -> Stays:
     """How long patients would stay if nobody waited: drawn once, not again with the waits that follow."""
     life = lose(experience(protocol, world, arm, streams), world, protocol.weeks, streams)
     events, start = life.events, world.hazards.start(arm)

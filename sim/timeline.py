@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Row = dict[str, Any]
 
-WEEKS = 80
+WEEKS = 160
 """Weeks at most that a timeline has; a longer trial is told in longer steps."""
 SHOWN = 60
 """Patients of the one trial at most: every so many of a larger one."""
