@@ -15,6 +15,7 @@ from sim.lives import create
 from sim.observation import Ground
 from sim.performance import average
 from sim.trial import TrialRecord, all_at_once, simulate, stage_by_stage
+from tests.cli.calling import call
 
 STUDY = Path(__file__).parents[2] / "benchmarks" / "two_arm_assumed.yaml"
 CLINIC = "{arms: [therapy], therapists: %d, sessions_a_week: 9}"
@@ -213,3 +214,28 @@ def test_what_was_drawn_once_is_what_a_second_pass_gives(study, stops, exact):
     else:
         assert not np.allclose(second.waited, first.waited, rtol=0, atol=1e-9)
         assert second.waited[arm == 1].mean() == pytest.approx(first.waited[arm == 1].mean(), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            "operations={kind: sites, clinics: [{arms: [therapy], therapists: 0, sessions_a_week: 9}]}",
+            "0 therapists can treat nobody",
+        ),
+        (
+            "operations={kind: sites, clinics: [{arms: [therapy], therapists: 1, sessions_a_week: 2}]}",
+            "9 sessions in 4 weeks are more than the 2 a week",
+        ),
+        ("operations={kind: sites, max_weeks: 12}", "no patient reaches the primary visit at week 12"),
+        ("operations={kind: sites, sites: 0}", "greater than or equal to 1"),
+        ("recruitment={assume: 0, because: t}", "recruitment: 0 (assumed) must be above 0"),
+    ],
+)
+def test_sim_check_refuses_what_cannot_be_run_and_says_why(change, message, capsys):
+    tree = "scenarios.expected." if change.startswith("recruitment") else "protocols.two_arm."
+    changes = [option for one in (*THERAPY, tree + change) for option in ("--set", one)]
+    answer = call(capsys, "check", STUDY, *changes)
+    assert answer.code == 2
+    assert message in answer.errors[0]
+    assert "two_arm_assumed.yaml" in answer.errors[0]
