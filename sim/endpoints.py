@@ -108,11 +108,15 @@ class PairedRatings:
     correlation
         Between the two, with their rating errors in it: reliability × SD at baseline / SD at the visit, where
         true pain at the visit is that at baseline and a change that does not depend on it.
+    of
+        Where many visits share few baselines: for each visit, the place of its own among those of
+        ``baseline``, whose densities are then computed once.
     """
 
     baseline: tuple[Any, Any]
     visit: tuple[Any, Any]
     correlation: Any
+    of: NDArray[np.int64] | None = None
 
     def responders(
         self,
@@ -138,12 +142,14 @@ class PairedRatings:
         rating, weight = _RATING[keep], _WEIGHT[keep]
         reach = np.floor((1 - reduction) * _SCORE[keep] + 1e-9) + 0.5
         z = (rating - _nodes(start)) / _nodes(spread)
-        expected = _nodes(mean) + _nodes(self.correlation * sd) * z
-        reached = cdf((reach - expected) / _nodes(sd * (1 - self.correlation**2) ** 0.5))
-        met = (reached * (pdf(z) * weight)).sum(axis=-1) / spread
-        if admitted == EVERYBODY:
-            return met
-        return met / (cdf((admitted[1] - start) / spread) - cdf((admitted[0] - start) / spread))
+        mass = pdf(z) * (weight / _nodes(spread))
+        if admitted != EVERYBODY:
+            mass = mass / _nodes(cdf((admitted[1] - start) / spread) - cdf((admitted[0] - start) / spread))
+        if self.of is not None:
+            z, mass = z[self.of], mass[self.of]
+        left = (1 - self.correlation**2) ** 0.5
+        reached = cdf((reach - _nodes(mean)) * _nodes(1 / (sd * left)) - _nodes(self.correlation / left) * z)
+        return (reached * mass).sum(axis=-1)
 
 
 def _nodes(value: Any) -> Any:

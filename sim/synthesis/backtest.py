@@ -18,13 +18,15 @@ from sim.synthesis.folds import Fold
 from sim.synthesis.foretold_counts import score_counts
 from sim.synthesis.model import build_model
 from sim.synthesis.prior_share import effect_moments, share_table
-from sim.synthesis.question import NetworkQuestion
+from sim.synthesis.question import NetworkQuestion, Sampling
 from sim.synthesis.results import network_of
 from sim.synthesis.sampling import diagnose, draw
 
-VERSION = 3
+VERSION = 4
 """Raise it when a fold's numbers change for the same fit: folds of another version are made again."""
 FOLDS = "folds"
+MOST_TUNE, MOST_DRAWS = 400, 600
+"""Draws of a fold and chain: its predictions need an ESS of 400, not the tails that a design prior needs."""
 LEVELS = (0.5, 0.8, 0.95)
 SOUND = (0.88, 0.99)
 """Where the coverage of the 95 % interval should lie, once there are enough predictions to say so."""
@@ -104,7 +106,9 @@ def _foretell(config: NetworkQuestion, fold: Fold, compiled: Any) -> dict[str, A
     seed = int(
         np.random.SeedSequence(config.seed, spawn_key=(crc32(fold.study.encode()),)).generate_state(1)[0]
     )
-    posterior = draw(compiled.with_data(**fold.rest().data()), config.sampling, seed, progress=False)
+    posterior = draw(
+        compiled.with_data(**fold.rest().data()), _shorter(config.sampling), seed, progress=False
+    )
     diagnostics = diagnose(posterior)
     found = [score(fold, _flat(posterior, "reported"))]
     if fold.network.counts is not None:
@@ -119,6 +123,12 @@ def _foretell(config: NetworkQuestion, fold: Fold, compiled: Any) -> dict[str, A
         ),
         "rows": rows.to_dict("records"),
     }
+
+
+def _shorter(sampling: Sampling) -> Sampling:
+    return sampling.model_copy(
+        update={"tune": min(sampling.tune, MOST_TUNE), "draws": min(sampling.draws, MOST_DRAWS)}
+    )
 
 
 def _flat(posterior: Any, name: str) -> Any:

@@ -55,17 +55,13 @@ def _around(name: str, centre: Any, spread: Any, told: NDArray[np.bool_]) -> Any
     Each mixes well where the other does not (Papaspiliopoulos, Roberts & Sköld 2007,
     doi:10.1214/088342307000000014).
     """
-    value = pt.zeros(len(told))
-    for own, where in ((True, np.flatnonzero(told)), (False, np.flatnonzero(~told))):
-        if len(where):
-            n = len(where)
-            drawn = (
-                pm.Normal(f"{name}_own", centre, spread, shape=n)
-                if own
-                else (centre + spread * pm.Normal(f"{name}_z", shape=n))
-            )
-            value = pt.set_subtensor(value[where], drawn)
-    return value
+    own, other = np.flatnonzero(told), np.flatnonzero(~told)
+    parts = []
+    if len(own):
+        parts.append(pm.Normal(f"{name}_own", centre, spread, shape=len(own)))
+    if len(other):
+        parts.append(centre + spread * pm.Normal(f"{name}_z", shape=len(other)))
+    return pt.concatenate(parts)[np.argsort(np.concatenate([own, other]))]
 
 
 def _course(config: NetworkQuestion, network: Network) -> dict[str, Any]:

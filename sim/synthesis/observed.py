@@ -71,10 +71,14 @@ class Latent:
         return share
 
     def _paired(self, cell: Ints) -> PairedRatings:
-        """Ratings at baseline and at the visit of each cell."""
-        start, sd = self.baseline_sd[cell], self.sd[cell]
+        """Ratings at baseline, once a study, and at the visit of each cell."""
+        _, first, of = np.unique(self.study[cell], return_index=True, return_inverse=True)
+        start, sd = self.baseline_sd[cell[first]], self.sd[cell]
         return PairedRatings(
-            (self.baseline_mean[cell], start), (self.mean[cell], sd), self.reliability * start / sd
+            (self.baseline_mean[cell[first]], start),
+            (self.mean[cell], sd),
+            self.reliability * start[of] / sd,
+            of,
         )
 
 
