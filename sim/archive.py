@@ -192,12 +192,23 @@ def disagreements(study: Study, posteriors: Mapping[str, Posterior]) -> list[str
     return list(found)
 
 
+WARNING = "- Warning: "
+"""How a line of ``assumptions.md`` begins that tells of a disagreement."""
+
+
+def contradictions(folder: Path) -> list[str]:
+    """Read back from a run's ``assumptions.md`` which parts of its mixtures disagree."""
+    file = folder / "assumptions.md"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)]
+
+
 def write_assumptions(folder: Path, study: Study, posteriors: Mapping[str, Posterior]) -> None:
     """Write ``assumptions.md``: what this run assumes without a source, and which of it disagrees."""
     lines = ["# Assumptions of this run", "", "| what | value | why |", "|---|---|---|"]
     lines += [f"| `{place}` | {words} | {reason} |" for place, words, reason in assumptions(study)]
-    contradictions = disagreements(study, posteriors)
-    if contradictions:
+    found = disagreements(study, posteriors)
+    if found:
         lines += ["", "## Parts of a mixture that disagree", ""]
-        lines += [f"- Warning: {said}." for said in contradictions]
+        lines += [f"{WARNING}{said}." for said in found]
     write_text(folder / "assumptions.md", "\n".join(lines) + "\n")

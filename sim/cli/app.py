@@ -38,6 +38,7 @@ def command() -> typer.Typer:
         export,
         fit,
         predict,
+        prior,
         region,
         replay,
         run,
@@ -62,6 +63,7 @@ def command() -> typer.Typer:
     app.command()(export.export)
     app.add_typer(evidence.app, name="evidence")
     app.command()(fit.fit)
+    app.command()(prior.prior)
     app.command()(boundaries.boundaries)
     app.command()(analyse.analyse)
     app.command()(scaffold.init)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sim.evidence.vocabulary import CHANGES, NEVER_NEGATIVE, NUMBERS, RATIOS, VOCABULARY
+from sim.evidence.vocabulary import CHANGES, NEVER_NEGATIVE, NUMBERS, RANGES, RATIOS, VOCABULARY
 
 Frames = dict[str, pd.DataFrame]
 ROUNDING = 0.005
@@ -137,5 +137,8 @@ def _contrasts(contrasts: pd.DataFrame) -> list[str]:
         "estimate",
         "a risk difference outside -100 to 100",
     )
+    width = contrasts["scale"].map({name: high - low for name, (low, high) in RANGES.items()})
+    wide = (contrasts["measure"] == "MD") & (estimate.abs() > width)
+    found += _lines(contrasts, wide, "estimate", "a difference wider than its scale")
     lone = (contrasts["role"] == "fit") & estimate.isna()
     return found + _lines(contrasts, lone, "estimate", "required for role fit")

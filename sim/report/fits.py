@@ -91,6 +91,10 @@ FOLDED = {
         "Does direct evidence agree with indirect?",
         "Inconsistency of the network: between designs, and each comparison split",
     ),
+    "counts": (
+        "Responder counts that entered (counts.csv)",
+        "Counts of responders beside means and SDs: by at least a share of baseline, or a score of at most",
+    ),
     "trials": (
         "Every trial as reported, as the fit sees it, and pooled",
         "Differences in mean pain within each study, points, with 95 % intervals",

@@ -17,6 +17,7 @@ import sim.report.region as region
 import sim.report.sensitivity as sensitivity
 import sim.report.tables as tables
 import sim.report.truth as truth
+from sim.archive import contradictions
 from sim.core.errors import InputError
 from sim.core.parts import suggest
 from sim.report.checklist import CHECKLISTS
@@ -125,6 +126,7 @@ def _context(material: Material) -> dict[str, Any]:
         "summary": tables.answer(material, summary),
         "has_borrowed": any(arm.is_borrowed for arm in summary.arms),
         "limits": limits(material),
+        "contradictions": [line.replace("`", "") for line in contradictions(material.results.folder)],
         "study": study,
         "material": material,
         "pictures": draw(material),

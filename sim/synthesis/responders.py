@@ -9,8 +9,8 @@ from pydantic import Field
 from sim.core.errors import InputError
 from sim.core.parts import Part
 from sim.evidence import Evidence
+from sim.evidence.vocabulary import RANGES
 from sim.synthesis.priors import Reason
-from sim.synthesis.scales import RANGES
 from sim.synthesis.screening import Choices, Rules, arm_rules, join_arms, with_reason
 
 COUNT = [

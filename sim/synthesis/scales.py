@@ -10,18 +10,6 @@ Floats = NDArray[np.float64]
 BOUNDS = (0.0, 10.0)
 """Every pain scale is brought to 0 to 10 points."""
 
-RANGES: dict[str, tuple[float, float]] = {
-    "NRS": (0, 10), "NPRS": (0, 10), "0-10": (0, 10), "VAS10": (0, 10), "VAS100": (0, 100), "0-100": (0, 100),
-    "NRS100": (0, 100), "BPI": (0, 10), "BPI_avg": (0, 10), "BPI_severity": (0, 10), "BPI_intensity": (0, 10),
-    "NRS_composite": (0, 10), "NRS_weekly_mean": (0, 10), "VK_pain": (0, 100), "MVK_pain": (0, 100),
-    "DDS": (0, 20), "points": (0, 10),
-}  # fmt: skip
-"""Range by the source's name of the scale, where the row itself gives none (contrasts never do).
-
-DDS is the Descriptor Differential Scale (0 to 20, as the arm rows of atkinson2016 give it); VK_pain the
-characteristic pain intensity of Von Korff (0 to 100); NRS100 a 0 to 10 rating printed times ten.
-"""
-
 
 @dataclass(frozen=True)
 class Spread:

@@ -10,8 +10,7 @@ import pandas as pd
 from sim.core.errors import InputError
 from sim.core.parts import suggest
 from sim.evidence import Evidence
-from sim.evidence.vocabulary import CHANGES, STAGES
-from sim.synthesis.scales import RANGES
+from sim.evidence.vocabulary import CHANGES, RANGES, STAGES
 
 CHECK = "kept aside to check the fit"
 Scales = Mapping[str, tuple[float, float]]

@@ -89,6 +89,7 @@ def test_a_folder_adds_rows(tmp_path: Path) -> None:
         ("contrasts", {"ci_low": "0"}, "ci_low"),
         ("contrasts", {"estimate": "5"}, "ci_high"),  # a sign lost from the estimate, not from its interval
         ("contrasts", {"measure": "RR"}, "estimate"),  # a ratio below zero
+        ("contrasts", {"estimate": "-12", "ci_low": "-20", "ci_high": "-4"}, "estimate"),  # of a scale of 10
         ("contrasts", {"estimate": "", "ci_low": "", "ci_high": ""}, "estimate"),
     ],
 )
@@ -105,6 +106,14 @@ def test_the_largest_possible_sd_is_allowed_and_more_is_not(tmp_path: Path) -> N
     load_evidence(write(tmp_path, outcomes={"value": "5", "disp_value": "5.05"}))
     with pytest.raises(InputError, match="larger than the scale allows"):
         load_evidence(write(tmp_path, outcomes={"value": "5", "disp_value": "5.06"}))
+
+
+def test_a_difference_may_be_as_wide_as_its_scale(tmp_path: Path) -> None:
+    """12 points are too many of 10 but not of 100, and nothing is known of a scale without a name."""
+    far = {"estimate": "-12", "ci_low": "-20", "ci_high": "-4"}
+    for scale in ("VAS100", "unstated"):
+        load_evidence(write(tmp_path, contrasts=far | {"scale": scale}))
+    load_evidence(write(tmp_path, contrasts={"estimate": "-10", "ci_low": "-11", "ci_high": "-9"}))
 
 
 def test_a_wrong_header_and_a_ragged_row_are_named(tmp_path: Path) -> None:

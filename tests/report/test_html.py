@@ -12,6 +12,7 @@ import pytest
 
 import sim.report.looks as looks
 from sim import Plan, Results, Study, run
+from sim.archive import WARNING
 from sim.core.errors import InputError
 from sim.report.checklist import CHECKLISTS
 from sim.report.html import render
@@ -198,6 +199,19 @@ def test_evidence_assumptions_sources_and_rerun_are_told(page: Page, finished: R
     assert "One trial" in page.sections["sources"]
     for fact in ("sim run study.yaml", str(finished.provenance["digest"]), "toydigest", "256"):
         assert fact in page.sections["run"]
+
+
+def test_parts_of_a_claim_that_disagree_are_warned_of(copy: Results, drawn: None) -> None:
+    file = copy.folder / "assumptions.md"
+    kept = file.read_text(encoding="utf-8")
+    file.write_text(
+        kept + f"\n{WARNING}`a.plateau`: x and y lie 3.0 standard deviations apart.\n", encoding="utf-8"
+    )
+    told = Page(render(copy).read_text(encoding="utf-8")).sections["assumptions"]
+    assert "Warning: parts of one claim disagree." in told
+    assert "a.plateau: x and y lie 3.0 standard deviations apart." in told
+    file.write_text(kept, encoding="utf-8")
+    assert "disagree" not in Page(render(copy).read_text(encoding="utf-8")).sections["assumptions"]
 
 
 def test_rendering_again_gives_the_same_page(copy: Results) -> None:

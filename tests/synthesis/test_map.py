@@ -82,7 +82,8 @@ def brute_given_tau(r: np.ndarray, n: np.ndarray, mu: np.ndarray, tau: float) ->
         np.exp(a * log_expit(theta) + (b - a) * log_expit(-theta) + b * np.log(2))
         for a, b in zip(r, n, strict=True)
     )
-    return np.prod([(weight * term).sum(axis=1) for term in terms], axis=0)
+    sums = [weight @ term if term.ndim == 1 else (weight * term).sum(axis=1) for term in terms]
+    return np.prod(sums, axis=0)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,17 @@ def loaded(folder: Path, *overrides: str) -> Synthesis:
     return load(folder / "map.yaml", Synthesis, overrides).beside(folder)
 
 
-def test_command_prints_the_prior(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The folder of the configuration, and that of its fit."""
+    made = tmp_path_factory.mktemp("arms")
+    (made / "map.yaml").write_text(CONFIG, encoding="utf-8")
+    (made / "arms.csv").write_text(COUNTS, encoding="utf-8")
+    return made, Store(made / "out").fit(loaded(made))
+
+
+def test_command_prints_the_prior(fitted: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    folder, _ = fitted
     with pytest.raises(SystemExit) as ended:
         command.main(["fit", str(folder / "map.yaml"), "--results", str(folder / "out"), "--json"])
     assert ended.value.code == 0
@@ -217,8 +228,8 @@ def test_example_is_what_the_evidence_says(
     assert "indirect (another condition): yeephu2013, miki2016" in said
 
 
-def test_saved_draws_are_the_predictive_distribution(folder: Path) -> None:
-    place = Store(folder / "out").fit(loaded(folder))
+def test_saved_draws_are_the_predictive_distribution(fitted: tuple[Path, Path]) -> None:
+    _, place = fitted
     draws = np.load(place / "draws.npz")["new_share"]
     report = json.loads((place / "map.json").read_text(encoding="utf-8"))
     assert draws.mean() == pytest.approx(report["map"]["mean"], rel=1e-3)
@@ -300,7 +311,7 @@ def test_each_study_is_held_against_the_prior_of_the_others(folder: Path) -> Non
 
 def test_conflict_is_the_tail_of_the_prior_predictive() -> None:
     prior = BetaMixture.of((0.7, 8, 12), (0.3, 1, 1))
-    draws = stats.binom.rvs(20, prior.sample(np.random.default_rng(1), 200_000), random_state=2)
+    draws = stats.binom.rvs(20, prior.sample(np.random.default_rng(1), 50_000), random_state=2)
     chance = np.bincount(draws, minlength=21) / len(draws)
     for r in (8, 19):
         truth = conflict_of_count(prior, r, 20)

@@ -162,7 +162,8 @@ def test_likelihood_equals_normals_and_binomials_written_out() -> None:
 def fitted() -> tuple[Network, Any]:
     made = network(seed=11, independent=True)
     config = with_patients()
-    return made, sample(build_model(config, made), config.sampling, seed=5, progress=False)
+    shorter = config.sampling.model_copy(update={"tune": 400, "draws": 500})
+    return made, sample(build_model(config, made), shorter, seed=5, progress=False)
 
 
 @pytest.mark.slow
@@ -187,6 +188,7 @@ def test_draws_hold_the_spread_of_patients(fitted: tuple[Network, Any]) -> None:
     made, posterior = fitted
     draws = joint_draws(posterior, made, Labels("abc", ("direct",) * 3, seed=1))
     size = draws["effect"].shape[0]
+    assert size == 2000
     assert draws["study_sd"].shape == (size, len(ARMS))
     assert draws["sd_new"].shape == draws["sd_growth"].shape == draws["reliability"].shape == (size,)
     level = np.log(draws["sd_new"])

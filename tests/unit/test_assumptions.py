@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from sim import Study
-from sim.archive import assumptions, disagreements
+from sim.archive import assumptions, contradictions, disagreements, write_assumptions
 from sim.claims import Posterior
 from sim.execution import draws_of
 
@@ -58,6 +58,16 @@ def test_parts_that_disagree_are_warned_of():
     (said,) = disagreements(study, toy(-3.0))
     assert said.startswith(f"`{PLATEAU}`: other")
     assert "standard deviations apart" in said
+
+
+def test_what_disagrees_is_read_back_from_the_runs_folder(tmp_path):
+    study = Study.load(TESTS / "report" / "borrowing.yaml")
+    assert contradictions(tmp_path) == []
+    write_assumptions(tmp_path, study, toy(-0.5))
+    assert contradictions(tmp_path) == []
+    write_assumptions(tmp_path, study, toy(-3.0))
+    (said,) = contradictions(tmp_path)
+    assert said == f"{disagreements(study, toy(-3.0))[0]}."
 
 
 def test_a_fit_made_again_at_the_same_place_is_read_again(tmp_path):
