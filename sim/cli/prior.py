@@ -32,26 +32,15 @@ def prior(
 
     Example: `sim prior results/synthesis/map_placebo_responders-1a2b3c4d5e6f --responders 22 --patients 40`
     """
-    from sim.mixtures import BetaMixture
-
     made = _read(path)
-    if isinstance(made, BetaMixture):
-        seen = _both(made, {"--responders": responders, "--patients": patients}, {"--mean": mean, "--se": se})
-        r, n = int(seen[0]), int(seen[1])
-        if r > n:
-            raise InputError(f"--responders: {r} of {n} patients: more than there are")
-        after, p = made.posterior(r, n), conflict_of_count(made, r, n)
-    else:
-        seen = _both(made, {"--mean": mean, "--se": se}, {"--responders": responders, "--patients": patients})
-        if seen[1] <= 0:
-            raise InputError(f"--se: a standard error must be above 0 (given: {seen[1]:g})")
-        after, p = made.posterior(*seen), conflict_of_mean(made, *seen)
-    told = {"prior": _told(made), "posterior": _told(after), "p": p, "conflict": p < ALARM}
+    counts, means = {"--responders": responders, "--patients": patients}, {"--mean": mean, "--se": se}
+    after, p = _met(made, counts, means)
+    summary = {"prior": _told(made), "posterior": _told(after)}
+    told: dict[str, Any] = {**summary, "p": p, "conflict": p < ALARM}
     if as_json:
         print_json(told)
         return
-    for name in ("prior", "posterior"):
-        row = told[name]
+    for name, row in summary.items():
         out.print(f"{name}: mean {row['mean']:.3g} (95 % interval {row['low']:.3g} to {row['high']:.3g})")
     out.print(f"probability under the prior of data no more likely than these: {p:.3g}")
     if p < ALARM:
@@ -75,6 +64,23 @@ def _read(path: Path) -> "NormalMixture | BetaMixture":
     if not isinstance(made, NormalMixture | BetaMixture):
         raise InputError(f"{file}: a {type(made).__name__} is given, allowed: NormalMixture, BetaMixture")
     return made
+
+
+def _met(
+    made: "NormalMixture | BetaMixture", counts: dict[str, float | None], means: dict[str, float | None]
+) -> tuple["NormalMixture | BetaMixture", float]:
+    """The posterior, and the probability under the prior of data no more likely than these."""
+    from sim.mixtures import BetaMixture
+
+    if isinstance(made, BetaMixture):
+        r, n = (int(value) for value in _both(made, counts, means))
+        if r > n:
+            raise InputError(f"--responders: {r} of {n} patients: more than there are")
+        return made.posterior(r, n), conflict_of_count(made, r, n)
+    centre, error = _both(made, means, counts)
+    if error <= 0:
+        raise InputError(f"--se: a standard error must be above 0 (given: {error:g})")
+    return made.posterior(centre, error), conflict_of_mean(made, centre, error)
 
 
 def _both(

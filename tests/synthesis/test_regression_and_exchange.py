@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import arviz as az
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,9 +16,11 @@ from sim.core.loading import dump, load, validate
 from sim.synthesis import Synthesis
 from sim.synthesis.covariates import Covariate, covariate_values, exposed
 from sim.synthesis.model import build_model
-from sim.synthesis.network import Network, build
+from sim.synthesis.network import Network, build, covariance
 from sim.synthesis.question import NetworkQuestion
 from sim.synthesis.results import network_of
+from sim.synthesis.sampling import sample
+from tests.montecarlo import assert_mc
 from tests.synthesis.small_network import WHY, Truth, latent, plan, question, rows, seen
 
 TRUTH = Truth(
@@ -31,7 +34,7 @@ TRUTH = Truth(
     end=12.0,
 )
 ARMS = [["placebo", "nsaid"]] * 3 + [["placebo", "exercise"]]
-SLOPE, YEARS = -0.4, (-1.5, 0.5, 1.0, 0.0)
+SLOPE, STEEP, YEARS = -0.4, -1.0, (-1.5, 0.5, 1.0, 0.0)
 REGRESSION = [{"name": "year", "classes": ["drug"], "slope": {"mean": 0, "sd": 0.5, **WHY}}]
 ACUTE = {"stage": "acute", "treatment": "nsaid", "mean": -0.2, "sd": 0.1, "between_stages": 0.3, **WHY}
 
@@ -149,3 +152,55 @@ def test_covariates_of_the_shipped_studies(configs: Path) -> None:
     made = network_of(config)
     assert set(made.covariates) == set(names)
     assert made.covariates["year"][made.studies.index("ashar2022")] == found["year"]["ashar2022"]
+
+
+ACROSS = 8
+"""Trials of the drug, with years spread evenly about the mean."""
+
+
+def across_years() -> Network:
+    """Trials with their sampling error, whose effects of the drug fall by ``STEEP`` a decade."""
+    years = dict(zip((f"s{i}" for i in range(ACROSS)), np.linspace(-1.75, 1.75, ACROSS), strict=True))
+    entries = pd.concat(
+        [rows(i, ["placebo", "nsaid"], [0.0, 4.0, 12.0]) for i in range(ACROSS)], ignore_index=True
+    )
+    truth = replace(TRUTH, study_baseline=(6.0, 5.5, 6.5, 5.8) * 2, study_response=(1.2, 1.8, 1.4, 1.6) * 2)
+    values = []
+    for study, treatment, week in entries[["study_id", "treatment", "weeks"]].to_numpy():
+        effect = TRUTH.effect | {"nsaid": TRUTH.effect["nsaid"] + STEEP * years[study]}
+        values.append(seen(latent(replace(truth, effect=effect), int(study[1:]), treatment, week)))
+    stated = replace(plan(12.0, ACROSS), covariates={"year": years})
+    error = np.linalg.cholesky(covariance(entries, stated)) @ np.random.default_rng(17).standard_normal(
+        len(values)
+    )
+    return build(entries.assign(value=np.array(values) + error), stated)
+
+
+def drawn(config: NetworkQuestion, made: Network, name: str) -> Any:
+    """Posterior draws (chain, draw, …) of one quantity."""
+    shorter = config.sampling.model_copy(update={"tune": 400, "draws": 600})
+    return np.asarray(sample(build_model(config, made), shorter, seed=5, progress=False).posterior[name])
+
+
+@pytest.mark.slow
+def test_the_slope_of_a_simulated_network_is_recovered() -> None:
+    """Within 5 posterior SDs, of which no slope at all lies 8 or more away."""
+    slope = drawn(asked(regression=REGRESSION), across_years(), "slope_year")
+    assert 8 * slope.std() < abs(STEEP), "the posterior is too wide to show that a slope was lost"
+    assert abs(slope.mean() - STEEP) < 5 * slope.std()
+
+
+@pytest.mark.slow
+def test_an_exchange_moves_the_posterior_as_its_normal_says() -> None:
+    """Twin: draws without the exchange, weighted by the other stage's density."""
+    made, at = across_years(), "nsaid"
+    other = ACUTE | {"mean": -0.4, "sd": 0.1, "between_stages": 0.2}
+    alone, borrowed = (
+        drawn(asked(exchange=given), made, "effect")[..., made.treatments.index(at)]
+        for given in ([], [other])
+    )
+    weight = norm(-0.4, np.hypot(0.1, 0.2)).pdf(alone)
+    expected = float((weight * alone).sum() / weight.sum())
+    weighted_ess = float(az.ess(alone)) * weight.sum() ** 2 / (weight**2).sum() / weight.size
+    se = alone.std() * np.sqrt(1 / float(az.ess(borrowed)) + 1 / weighted_ess)
+    assert_mc(float(borrowed.mean()), expected, se, detects=abs(expected - alone.mean()))
