@@ -1,6 +1,7 @@
 """``sim prior``: a prior against new data; and what ``sim fit`` prints about the prior of a control arm."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,8 @@ from sim.mixtures.conflict import ALARM, conflict_of_count, conflict_of_mean
 if TYPE_CHECKING:
     from sim.mixtures import BetaMixture, NormalMixture
 
+Numbers = Mapping[str, float | None]
+"""What was given, by the option's name."""
 ROWS = {"map": "new study", "population_mean": "mean of studies", "tau": "SD between studies (tau)"}
 
 
@@ -67,7 +70,7 @@ def _read(path: Path) -> "NormalMixture | BetaMixture":
 
 
 def _met(
-    made: "NormalMixture | BetaMixture", counts: dict[str, float | None], means: dict[str, float | None]
+    made: "NormalMixture | BetaMixture", counts: Numbers, means: Numbers
 ) -> tuple["NormalMixture | BetaMixture", float]:
     """The posterior, and the probability under the prior of data no more likely than these."""
     from sim.mixtures import BetaMixture
@@ -83,9 +86,7 @@ def _met(
     return made.posterior(centre, error), conflict_of_mean(made, centre, error)
 
 
-def _both(
-    made: "NormalMixture | BetaMixture", wanted: dict[str, float | None], other: dict[str, float | None]
-) -> tuple[float, float]:
+def _both(made: "NormalMixture | BetaMixture", wanted: Numbers, other: Numbers) -> tuple[float, float]:
     """Give both numbers that this family of priors needs; the other family's are refused."""
     first, second = wanted.values()
     if first is None or second is None or any(value is not None for value in other.values()):
