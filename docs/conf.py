@@ -20,6 +20,7 @@ myst_heading_anchors = 3
 napoleon_google_docstring = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+autodoc_class_signature = "separated"  # keys of a part are in the pages of its file, with their meaning
 autodoc_default_options = {"members": True, "show-inheritance": True}
 html_theme = "furo"
 html_title = "sim: trials of low back pain, simulated"
