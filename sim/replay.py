@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sim.core.errors import InputError
 from sim.core.parts import suggest
 from sim.core.streams import BLOCK_SIZE
+from sim.data import ABSENT
 from sim.events import REASONS
 from sim.execution import TRUTH_PATIENTS, Plan, draws_of
 from sim.protocol import Protocol
@@ -81,11 +82,17 @@ class Trial:
         return "futile" if verdict.futile[arm, -1, self.column] else "no success"
 
     def patients(self) -> list[Row]:
-        """Describe each patient in the order of enrolment; what did not happen or was not seen is None."""
+        """Describe each randomised patient in the order of enrolment.
+
+        What did not happen or was not seen is None. Who was not randomised, as after a run-in, is left out;
+        the others keep their numbers.
+        """
         data, events, c = self.record.data, self.record.events, self.column
         end = self.protocol.visits[-1]
         rows = []
         for i, arm in enumerate(data.arm[:, c]):
+            if arm == ABSENT:
+                continue
             stopped = events.stop[i, c] < end
             row: Row = {"patient": i + 1, "arm": self.protocol.arms[arm].name}
             row["enrolled"] = float(self.enrolled[i, c])
@@ -135,7 +142,7 @@ def rebuild(study: Study, names: tuple[str, str], replicate: int, plan: Plan) ->
     record = simulate(protocol, scenario, draws)
     values = true_values(protocol, scenario, draws, TRUTH_PATIENTS)
     truth, population = scenario.realise(protocol, draws), scenario.population
-    cohort = population.enrol(protocol.n, protocol.eligibility, truth.pain, draws.streams)
+    cohort = population.enrol(len(record.data.arm), protocol.eligibility, truth.pain, draws.streams)
     return Trial(
         protocol=protocol,
         looks=_rows_of(tabulate(protocol, record, block, values).estimates, replicate),

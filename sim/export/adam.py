@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.data import ABSENT
 from sim.endpoints import PAIN, Scale
 from sim.events import REASONS
 from sim.export.datasets import Dataset, Variable
@@ -29,7 +30,7 @@ WITHDRAWAL = "WITHDRAWAL BY SUBJECT"
 STOPPING_EVENT = "ADVERSE EVENT LEADING TO DISCONTINUATION"
 OWN_NAMES = ("age", "female")
 """Covariates that have variables of their own in the standard."""
-LONGEST_LABEL = 40
+LONGEST_LABEL, LONGEST_TEXT = 40, 200
 STEM = 6
 """Letters of a covariate's name before BL."""
 
@@ -52,9 +53,9 @@ def codes(names: Iterable[str], length: int) -> dict[str, str]:
     return found
 
 
-def plain(text: str) -> str:
-    """Write a text in ASCII, cut to the longest label."""
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()[:LONGEST_LABEL]
+def plain(text: str, length: int = LONGEST_LABEL) -> str:
+    """Write a text in ASCII, cut to ``length``."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()[:length]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Adam:
             "ARM": _look_up([arm.name for arm in trial.protocol.arms], self.arm),
             "TRT01P": self.treatment,
             "TRT01PN": self.arm + 1,
-            "ITTFL": _where(np.arange(len(self.arm)) < trial.record.randomised[-1, c], "Y", "N"),
+            "ITTFL": _where(np.cumsum(self.present) <= trial.record.randomised[-1, c], "Y", "N"),
             "RANDWK": trial.enrolled[:, c],
             "EOTSTT": _where(self.stopped, "DISCONTINUED", _where(~self.left, "COMPLETED")),
             "DCTREAS": _where(self.stopped, self.reason),
@@ -90,7 +91,9 @@ class Adam:
         if trial.record.data.therapist is not None:
             columns["THERAPN"] = trial.record.data.therapist[:, c] + 1
         more = self._baseline()
-        return Dataset.of("ADSL", columns | self._person() | {v.name: more[v] for v in more}, more)
+        columns |= self._person() | {v.name: more[v] for v in more}
+        present = np.flatnonzero(self.present)
+        return Dataset.of("ADSL", {name: np.asarray(v)[present] for name, v in columns.items()}, more)
 
     def adqs(self) -> Dataset:
         """Give a row a patient, instrument and visit that was seen, baseline first."""
@@ -110,7 +113,7 @@ class Adam:
         """Patient and visit of each score of an instrument that was seen, and its values."""
         scores, c = self.trial.record.data.of(name), self.trial.column
         values = np.column_stack([scores.baseline[:, c], scores.visits[:, c]]) + 0.0  # no negative zero
-        patient, visit = np.nonzero(~np.isnan(values))
+        patient, visit = np.nonzero(~np.isnan(values) & self.present[:, None])
         value, base = values[patient, visit], values[patient, 0]
         change = np.where(visit > 0, value - base, np.nan)
         percent = np.divide(100 * change, base, out=np.full(len(base), np.nan), where=base != 0)
@@ -135,8 +138,10 @@ class Adam:
     def adae(self) -> Dataset:
         """Give a row a patient and adverse event: those with a name, and the one that stopped treatment."""
         c, events = self.trial.column, self.trial.record.adverse_events
-        found = [(np.flatnonzero(has[:, c]), name.upper()) for name, has in events.items()]
-        stopping = np.flatnonzero(self.stopped & (self.reason == REASON_TERMS["adverse_event"]))
+        found = [(np.flatnonzero(has[:, c] & self.present), name.upper()) for name, has in events.items()]
+        stopping = np.flatnonzero(
+            self.present & self.stopped & (self.reason == REASON_TERMS["adverse_event"])
+        )
         rows: list[tuple[int, str, float, str | None]]
         rows = [(int(i), term, np.nan, None) for who, term in found for i in who]
         rows += [(int(i), STOPPING_EVENT, float(day(self.stop)[i]), "DRUG WITHDRAWN") for i in stopping]
@@ -158,14 +163,21 @@ class Adam:
         return np.asarray(self.trial.record.data.arm[:, self.trial.column], dtype=np.intp)
 
     @cached_property
+    def present(self) -> NDArray[np.bool_]:
+        """Who was randomised: not those whom a run-in turned away, or who would have come after the end."""
+        return np.asarray(self.arm != ABSENT)
+
+    @cached_property
     def number(self) -> Texts:
         """Four digits for each patient, more where there are more patients."""
         return np.array([f"{i:04d}" for i in range(1, len(self.arm) + 1)], dtype=object)
 
     @cached_property
     def treatment(self) -> Texts:
-        """Treatment of each patient's arm."""
-        return _look_up([arm.treatment for arm in self.trial.protocol.arms], self.arm)
+        """Treatment of each patient's arm, or the arm's treatments in words where there are several."""
+        arms = self.trial.protocol.arms
+        names = [plain(arm.course(), LONGEST_TEXT) if arm.then else arm.treatment for arm in arms]
+        return _look_up(names, self.arm)
 
     @cached_property
     def stop(self) -> Floats:

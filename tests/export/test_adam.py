@@ -8,9 +8,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from sim import Plan, Study
 from sim.core.errors import InputError
+from sim.core.loading import dump, validate
+from sim.data import ABSENT
 from sim.export.adam import Adam, codes, day
 from sim.export.datasets import LABELS, Dataset, variables
+from sim.replay import rebuild
 from tests.cli.calling import call
 
 # labels as published with the example datasets of pharmaverseadam (ADSL, ADAE) and tidytlg (ADVS)
@@ -201,6 +205,28 @@ def test_a_trial_without_events_has_an_empty_table_of_them(trial, tmp_path):
     Dataset.of("ADAE", none).write(tmp_path)
     read, _ = pyreadstat.read_xport(tmp_path / "adae.xpt")
     assert (len(read), list(read)) == (0, list(none))
+
+
+def test_who_is_not_randomised_after_a_run_in_is_in_no_table(eventful):
+    """Arms of two treatments, and a run-in on the first that turns responders away."""
+    tree = dump(eventful)
+    protocol = tree["protocols"]["small"]
+    protocol |= {"n": 40, "sizes": [], "run_in": {"weeks": 2, "enter": 120, "unless": "responder_30"}}
+    protocol["arms"] = [
+        {"name": "control", "treatment": "placebo"},
+        {"name": "active", "treatment": "placebo", "weeks": 2, "then": [{"treatment": "drug", "at": 2}]},
+    ]
+    trial = rebuild(validate(tree, Study, "test"), ("small", "expected"), 3, Plan(workers=1))
+    arm = trial.record.data.arm[:, 3]
+    adsl, adqs, adae = (dataset.frame for dataset in Adam("s", trial).datasets())
+    numbers = [f"S-{i + 1:04d}" for i in np.flatnonzero(arm != ABSENT)]
+    assert len(arm) == 120
+    assert list(adsl["USUBJID"]) == numbers == [f"S-{p['patient']:04d}" for p in trial.patients()]
+    assert len(numbers) == 40 == (adsl["ITTFL"] == "Y").sum()
+    assert set(adqs["USUBJID"]) <= set(numbers)
+    assert set(adae["USUBJID"]) <= set(numbers)
+    assert set(adsl["TRT01P"]) == {"placebo", trial.protocol.arms[1].course()}
+    assert [p["arm"] for p in trial.patients()] == list(adsl["ARM"])
 
 
 def test_days_count_from_randomisation_which_is_day_1():
