@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 EXAMPLES = ("success", "no success", "near the line")
 
 
-def choose(study: Study, results: Results) -> tuple[str, dict[str, int]]:
-    """Choose an arm and a replicate for each example, from the records of the main trial.
+def shown(study: Study) -> list[str]:
+    """Name the protocols that get examples: the main one, and every other that may end early."""
+    main = study.main[0]
+    return [main] + [name for name, p in study.protocols.items() if name != main and len(p.fractions) > 1]
+
+
+def choose(study: Study, results: Results, name: str) -> tuple[str, dict[str, int]]:
+    """Choose an arm and a replicate for each example, from the records of protocol ``name``.
 
     The arm is the one whose success rate is nearest to a half. The success and the failure are those with
     the median p-value of their kind; near the line is the trial whose p-value at the last look is nearest
@@ -29,9 +35,9 @@ def choose(study: Study, results: Results) -> tuple[str, dict[str, int]]:
     tuple
         The arm, and the replicate by example; an example that no trial gives is left out.
     """
-    protocol = study.protocols[study.main[0]]
+    protocol = study.protocols[name]
     primary = protocol.looks[0].analysis.estimand
-    rows = results.of_estimand(Cell(*study.main), primary, protocol.n)
+    rows = results.of_estimand(Cell(name, study.main[1]), primary, protocol.n)
     rows = rows[rows["p"].notna()]
     rates = rows.groupby("arm", sort=False)["success"].mean()
     arm = str((rates - 0.5).abs().idxmin())
@@ -61,13 +67,14 @@ def _near_the_line(rows: "pd.DataFrame") -> int | None:
 
 def examples(study: Study, results: Results, plan: Plan) -> Iterator[dict[str, Any]]:
     """Rebuild the chosen trials and yield a row for each look of each comparison."""
-    arm, chosen = choose(study, results)
-    for name, replicate in chosen.items():
-        trial = rebuild(study, study.main, replicate, plan)
-        truth = _truth(trial)
-        for row in trial.course():
-            shown = {"example": name, "chosen_by": arm, "replicate": replicate}
-            yield shown | row | {"truth": truth.get(row["arm"])}
+    for name in shown(study):
+        arm, chosen = choose(study, results, name)
+        for example, replicate in chosen.items():
+            trial = rebuild(study, (name, study.main[1]), replicate, plan)
+            truth = _truth(trial)
+            for row in trial.course():
+                which = {"protocol": name, "example": example, "chosen_by": arm, "replicate": replicate}
+                yield which | row | {"truth": truth.get(row["arm"])}
 
 
 def _truth(trial: Trial) -> dict[str, Any]:

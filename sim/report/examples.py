@@ -26,16 +26,23 @@ def told(material: Material) -> "pd.DataFrame | None":
     frame = material.table("examples")
     if frame is None:
         return None
-    looks = len(material.protocol.fractions)
-    titles = [
-        f"{TITLES[row['example']]} (replicate {row['replicate']}, by {material.labels[row['chosen_by']]})"
-        for row in rows_of(frame)
-    ]
-    names = [
-        f"{material.labels[row['arm']]}, look {row['look']}" if looks > 1 else material.labels[row["arm"]]
-        for row in rows_of(frame)
-    ]
-    return frame.assign(example=titles, label=names)
+    titles, names = zip(*[_titled(material, row) for row in rows_of(frame)], strict=True)
+    return frame.assign(example=list(titles), label=list(names))
+
+
+def _titled(material: Material, row: dict[str, Any]) -> tuple[str, str]:
+    """Title of a row's trial, and the label of the row in it."""
+    name = row["protocol"]
+    protocol, arm = material.study.protocols[name], material.labels_of(name)
+    which = [name] if len(material.study.protocols) > 1 else []
+    which.append(f"replicate {row['replicate']}")
+    compared = protocol.estimands[protocol.looks[0].analysis.estimand].contrast.of
+    if len(compared) > 1:
+        which.append(f"by {arm[row['chosen_by']]}")
+    label = arm[row["arm"]]
+    if len(protocol.fractions) > 1:
+        label = f"{label}, look {row['look']}"
+    return f"{TITLES[row['example']]} ({', '.join(which)})", label
 
 
 def table(material: Material) -> Grid | None:
@@ -61,7 +68,7 @@ def _row(material: Material, row: dict[str, Any]) -> list[Entry | str]:
     estimate = Interval(row["estimate"], row["low"], row["high"])
     return [
         row["example"],
-        material.labels[row["arm"]],
+        material.labels_of(row["protocol"])[row["arm"]],
         Entry(f"{row['look']}", row["look"]),
         Entry(f"{row['patients']}", row["patients"]),
         Entry(estimate.words(), row["estimate"] if row["estimate"] == row["estimate"] else None),
@@ -80,10 +87,9 @@ def replays(material: Material) -> list[str]:
     frame = material.table("examples")
     if frame is None:
         return []
-    names = f"--protocol {material.main.protocol} --scenario {material.main.scenario}"
-    return [
-        f"sim replay study.yaml {names} --replicate {number}" for number in dict.fromkeys(frame["replicate"])
-    ]
+    places = dict.fromkeys(zip(frame["protocol"], frame["replicate"], strict=True))
+    scenario = material.main.scenario
+    return [f"sim replay study.yaml --protocol {p} --scenario {scenario} --replicate {r}" for p, r in places]
 
 
 def picture(material: Material, file: Path) -> Picture | None:
@@ -97,7 +103,7 @@ def picture(material: Material, file: Path) -> Picture | None:
     )
     words = (
         f"Estimates with 95 % intervals of three simulated trials. {said}",
-        f"Single simulated trials: protocol '{material.main.protocol}', scenario '{material.main.scenario}'.",
+        f"Single simulated trials of scenario '{material.main.scenario}'.",
     )
     return Picture.keep(figures.example_trials(frame, axis(material)), frame, file, words)
 

@@ -38,7 +38,10 @@ def _rows(name: str, protocol: Protocol) -> Iterator[list[Entry | str]]:
         patients = Entry(f"{_patients(protocol, fraction)}", _patients(protocol, fraction))
         told: list[Entry | str] = [rule.words(), NONE, NONE]
         if solved is not None:
-            futility = NONE if solved.futility_z is None else f"z < {number(solved.futility_z[look], 3)}"
+            last = look == len(protocol.fractions) - 1
+            futility = (
+                NONE if solved.futility_z is None or last else f"z < {number(solved.futility_z[look], 3)}"
+            )
             p = Entry(number(solved.nominal_p[look], 5), float(solved.nominal_p[look]))
             told = [f"z ≥ {number(solved.efficacy_z[look], 3)}", p, futility]
         yield [name, f"{look + 1}", patients, *told]

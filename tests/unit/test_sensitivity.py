@@ -113,7 +113,7 @@ def test_a_study_names_what_it_varies(two_arm_file):
 
 def test_the_examples_are_what_they_say(two_arm):
     results = run_of(two_arm)
-    arm, chosen = choose(two_arm, results)
+    arm, chosen = choose(two_arm, results, "small")
     assert arm == "active"
     rows = results.of_estimand(Cell("small", "drawn"), "primary", 80).set_index("replicate")
     won = rows["success"]

@@ -33,7 +33,7 @@ def example_trials(trials: "pd.DataFrame", effect: str) -> Panels:
         panels = panels_of(len(titles), 1, 0.8 + len(titles) * (0.5 + 0.3 * most), sharex=True)
         for axes, title in zip(panels, titles, strict=True):
             _trial(axes, trials[trials["example"] == title])
-            axes.set_title(wrap(title, 80))
+            axes.set_title(wrap(title, 56))
         panels[-1].set_xlabel(effect)
         shown = [key for key in ENDED if (trials["decision"] == key).any()]
         marks = [

@@ -4,21 +4,20 @@ from typing import TYPE_CHECKING
 
 import matplotlib
 
-from sim.report.figures.style import STROKES, STYLE, Panels, figure_of, panels_of
+from sim.report.figures.style import STROKES, STYLE, Panels, figure_of, panels_of, wrap
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def type_1_errors(cells: "pd.DataFrame", level: float | None) -> Panels:
+def type_1_errors(cells: "pd.DataFrame") -> Panels:
     """Draw the type I error of every cell with its 95 % Monte Carlo error, a panel a hypothesis.
 
     Parameters
     ----------
     cells
-        Columns ``panel`` (title), ``cell`` (its values in words), ``value``, ``mcse`` (0–1).
-    level
-        The level that is claimed, drawn as a line; None: none is known.
+        Columns ``panel`` (title), ``cell`` (its values in words), ``value``, ``mcse`` (0–1), ``level`` (what
+        is claimed, drawn as a line; nan: none is known).
     """
     titles, names = list(dict.fromkeys(cells["panel"])), list(dict.fromkeys(cells["cell"]))
     colour, _, marker = STROKES[0]
@@ -36,9 +35,10 @@ def type_1_errors(cells: "pd.DataFrame", level: float | None) -> Panels:
                 markersize=4,
                 elinewidth=1.2,
             )
-            if level is not None:
+            level = float(rows["level"].iloc[0])
+            if level == level:
                 axes.axvline(level, color="black", lw=1)
-            axes.set_title(title)
+            axes.set_title(wrap(title, 13), fontsize=9.5)
             axes.grid(visible=False, axis="y")
         panels[0].set_yticks(range(len(names)), names, fontsize=8)
         panels[0].set_ylim(len(names) - 0.5, -0.5)

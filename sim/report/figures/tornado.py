@@ -32,7 +32,7 @@ def tornado(variations: "pd.DataFrame", label: str) -> Panels:
             _bars(axes, variations[variations["panel"] == title])
             axes.set_title(wrap(title, 80))
         low, high = variations["value"].min(), variations["value"].max()
-        room = 0.3 * max(high - low, 1e-9)
+        room = 0.5 * max(high - low, 1e-9)
         panels[0].set_xlim(low - room, high + room)
         figure_of(panels).supxlabel(label, fontsize=10)
     return panels
