@@ -4,6 +4,9 @@ import csv
 import json
 import subprocess
 import sys
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -15,9 +18,11 @@ from sim.core.schema import DESCRIPTIONS, OF_A_FILE, json_schema
 from sim.study import Study
 from sim.synthesis import Synthesis
 
+schema_of = cache(json_schema)
+
 
 def fields(model: type[Part]) -> dict[str, dict[str, object]]:
-    schema = json_schema(model)
+    schema = schema_of(model)
     parts = {model.__name__: schema, **schema["$defs"]}
     return {
         f"{part.split('__')[-1]}.{key}": field
@@ -60,15 +65,21 @@ def test_the_schema_is_the_same_in_a_process_that_has_loaded_nothing_else():
         "print(json.dumps(json_schema(Study)))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    alone, here = json.loads(answer.stdout)["$defs"], json_schema(Study)["$defs"]
+    alone, here = json.loads(answer.stdout)["$defs"], schema_of(Study)["$defs"]
     assert sorted(name.split("__")[-1] for name in alone) == sorted(name.split("__")[-1] for name in here)
     assert len(alone["Spending"]["anyOf"]) > 5
 
 
 def test_every_adaptive_design_fits_its_schema(configs):
-    validator = Draft202012Validator(json_schema(AdaptiveStudy))
+    validator = Draft202012Validator(schema_of(AdaptiveStudy))
     designs = sorted((configs / "adaptive").glob("*.yaml"))
     assert designs
     for file in designs:
         validator.validate(json.loads(json.dumps(read_yaml(file))))
         assert not validator.is_valid({**read_yaml(file), "colour": "red"})
+
+
+def test_what_init_writes_names_its_schema_and_fits_it():
+    file = Path(str(files("sim.cli") / "first_study.yaml"))
+    assert "# yaml-language-server: $schema=study.schema.json" in file.read_text(encoding="utf-8")
+    Draft202012Validator(schema_of(Study)).validate(json.loads(json.dumps(read_yaml(file))))

@@ -2,8 +2,10 @@
 
 import re
 import shlex
+from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from textwrap import dedent
 from types import ModuleType
 from typing import Any
 
@@ -12,9 +14,11 @@ from typer.main import get_command
 
 from sim.adaptive import AdaptiveStudy
 from sim.cli.app import command
+from sim.core.loading import parse_yaml, validate
 from sim.core.parts import Family
 from sim.study import Study
 from sim.synthesis import Synthesis
+from sim.treatments import Treatment
 from tests.cli.calling import call
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +33,7 @@ def generated() -> ModuleType:
     assert spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.json_schema = cache(module.json_schema)  # type: ignore[attr-defined]
     return module
 
 
@@ -71,6 +76,13 @@ def test_links_between_parts_lead_somewhere(generated, model):
     assert set(re.findall(r"\]\(#(.+?)\)", page)) <= set(anchors)
     widths = {row.replace("\\|", "").count("|") for row in page.splitlines() if row.startswith("| ")}
     assert widths == {5}, "four cells a row"
+
+
+def test_the_treatment_of_the_guide_is_one():
+    page = (ROOT / "docs" / "how-to" / "own-arm.md").read_text(encoding="utf-8")
+    block = re.findall(r"```yaml\n(.*?)```", page, flags=re.S)[0]
+    treatment = validate(parse_yaml(dedent(block), "the guide"), Treatment, "the guide")
+    assert treatment.effect.plateau.mean({}) == -0.8  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow
