@@ -11,6 +11,7 @@ from sim.endpoints import MeasureScore
 from sim.events import REASONS
 from sim.protocol import Look, Protocol
 from sim.rules.base import Rule
+from sim.rules.group_sequential import GroupSequential
 from sim.scenario import Scenario
 from sim.treatments import ReportedLoss
 
@@ -94,6 +95,7 @@ def summarise(
                     yield from _estimand(look, arm, int(size), scenario, chosen)
                     if look is protocol.looks[0] and len(protocol.fractions) > 1:
                         yield from _early_stops(name, arm, int(size), len(protocol.fractions), chosen)
+                        yield from _after_stopping(protocol, scenario, (name, arm, int(size)), chosen)
     yield from _by_arm(protocol, arms)
 
 
@@ -152,6 +154,35 @@ def _early_stops(name: str, arm: str, size: int, looks: int, rows: Table) -> Ite
     for metric, hits in (("efficacy_stop", early & rows["success"]), ("futility_stop", rows["futile"])):
         share = proportion(hits)
         yield Characteristic(size, name, arm, metric, share.value, share.mcse, len(hits))
+
+
+def _after_stopping(
+    protocol: Protocol, scenario: Scenario, at: tuple[str, str, int], rows: Table
+) -> Iterator[Characteristic]:
+    """Yield what estimates are worth that allow for early stops; ``bias`` and ``coverage`` are of naive ones.
+
+    ``median_unbiased_above`` is the share of trials whose estimate is above the truth: by construction a half.
+    """
+    rule, (name, arm, size) = protocol.looks[0].rule, at
+    if not isinstance(rule, GroupSequential) or protocol.is_staged:
+        return
+    truth = rows["truth"] if scenario.claims.is_drawn else one_truth(rows["truth"])[0]
+    sign, look = -1.0 if protocol.better(name) == "lower" else 1.0, rows["look"] - 1
+    with np.errstate(invalid="ignore", divide="ignore"):
+        effects = rule.after_stopping(protocol.fractions, look, sign * rows["estimate"] / rows["se"])
+    unit = rows["se"] * np.sqrt(np.array(protocol.fractions)[look])
+    estimate, first, second = sign * effects * unit
+    known = ~np.isnan(estimate) & ~np.isnan(truth)
+    if known.sum() < 2:
+        return
+    inside = (np.minimum(first, second) <= truth) & (truth <= np.maximum(first, second))
+    measures = {
+        "median_unbiased_bias": average((estimate - truth)[known]),
+        "median_unbiased_above": proportion((estimate > truth)[known]),
+        "stagewise_coverage": proportion(inside[known]),
+    }
+    for metric, found in measures.items():
+        yield Characteristic(size, name, arm, metric, found.value, found.mcse, len(truth))
 
 
 def one_truth(computed: Floats) -> tuple[Floats, float]:

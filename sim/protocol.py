@@ -441,6 +441,10 @@ class Protocol(Part):
                 f"{when}, '{look.analysis.estimand}' is analysed by {look.analysis.words()}{whom}; "
                 f"success is {look.rule.words()}."
             )
+        if self.looks[0].when.interim:
+            unbiased = isinstance(self.looks[0].rule, GroupSequential) and not self.is_staged
+            beside = "; median unbiased ones are reported beside them" if unbiased else ""
+            sentences.append(f"Estimates are naive: they do not allow for the chance to stop early{beside}.")
         if self.multiplicity is not None and isinstance(self.looks[0].rule, Significance):
             shared = f"share the one-sided level {self.looks[0].rule.alpha:g} {self.multiplicity.words()}"
             sentences.append(f"The {len(self.hypotheses)} hypotheses {shared}.")

@@ -15,9 +15,14 @@ HEADINGS = {
     "failed": "failed",
     "efficacy_stop": "stopped for efficacy",
     "futility_stop": "stopped for futility",
+    "median_unbiased_bias": "bias, median unbiased",
+    "median_unbiased_above": "median unbiased above truth",
+    "stagewise_coverage": "coverage, stage-wise",
     "mean_change": "mean change, points",
     "dropout": "left the study",
     "expected_n": "patients",
+    "analysed_n": "patients analysed",
+    "pipeline": "in the pipeline at the end",
     "duration_weeks": "duration, weeks",
     "cost": "cost",
     "cost_q05": "cost, 5 % of trials below",
@@ -50,7 +55,7 @@ WHOLE = (
     "kits_shipped",
     "kits_wasted",
 )
-DECIMALS = {"expected_n": 1, "duration_weeks": 1} | dict.fromkeys(WHOLE, 0)
+DECIMALS = {"expected_n": 1, "analysed_n": 1, "pipeline": 1, "duration_weeks": 1} | dict.fromkeys(WHOLE, 0)
 """Decimals where they are not 3."""
 
 GLOSSARY = {
@@ -66,6 +71,11 @@ GLOSSARY = {
     "no true effect": "Share of the samples of patients, from which a true ratio is computed, in which a "
     "share is 0 or 1: its logarithm is infinite, so that the ratio's true value and bias stay empty.",
     "bias": "Mean difference between estimate and true effect.",
+    "bias, median unbiased; median unbiased above truth; coverage, stage-wise": "The same of estimates that "
+    "allow for early stops, by the stage-wise ordering: half of them lie above the truth. The plain bias and "
+    "coverage of a trial with interim looks are those of naive estimates.",
+    "in the pipeline at the end": "Patients randomised, but without the primary visit when the trial ended: they "
+    "over-run an early stop.",
     "RMSE": "Root mean squared error: the typical distance between estimate and true effect.",
     "coverage": "Share of 95 % intervals that hold the true effect; 0.95 is wanted.",
     "empirical SE": "Standard deviation of the estimates over the simulated trials.",

@@ -9,6 +9,7 @@ from scipy.special import ndtri
 
 from sim.analyses.base import Estimate
 from sim.core.parts import wrong
+from sim.rules.after_stopping import effects_after
 from sim.rules.base import Looks, Mask, Rule, Verdict
 from sim.rules.boundaries import Boundaries, Design, solve
 from sim.rules.crossing import Floats
@@ -53,6 +54,10 @@ class GroupSequential(Rule):
             if bounds.futility_z is not None:
                 futile = z < bounds.futility_z[:, None]
         return Verdict.first(success, futile)
+
+    def after_stopping(self, fractions: tuple[float, ...], look: Floats, z: Floats) -> Floats:
+        """Median unbiased effect and its 95 % limits, see ``effects_after``."""
+        return effects_after(fractions, self.boundaries(fractions).efficacy_z, look, z)
 
     def check_respending(self) -> None:
         """Refuse bounds that cannot follow information other than planned."""
