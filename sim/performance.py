@@ -161,7 +161,7 @@ def _after_stopping(
 ) -> Iterator[Characteristic]:
     """Yield what estimates are worth that allow for early stops; ``bias`` and ``coverage`` are of naive ones.
 
-    ``median_unbiased_above`` is the share of trials whose estimate is above the truth: by construction a half.
+    ``median_unbiased_above`` is the share of trials with an estimate above the truth: by construction a half.
     """
     rule, (name, arm, size) = protocol.looks[0].rule, at
     if not isinstance(rule, GroupSequential) or protocol.is_staged:

@@ -67,7 +67,7 @@ class Seen:
 def pass_through(ground: Ground, size: int) -> Passage:
     """Run trials of ``size`` planned patients from the first look to the last."""
     protocol = ground.protocol
-    capacity, looks = protocol.most(size), len(protocol.fractions)
+    capacity, looks = len(ground.world.baseline), len(protocol.fractions)
     plan = Plan.at_start(len(protocol.arms), size, BLOCK_SIZE)
     lived, arm = _begin(ground, capacity)
     enrolled = lived.conduct.enrolled

@@ -11,25 +11,42 @@ from rich.table import Table
 
 from sim.archive import SUCCESS
 from sim.cli.console import out, print_json, print_wide
+from sim.cli.designs import Choice
 from sim.cli.differences import Difference, Run, differences
+from sim.cli.show_designs import show_designs
+from sim.core.errors import InputError
 from sim.core.loading import dump
 
 Setting = tuple[str, Any, Any]
 
 
-def compare(
+def compare(  # noqa: PLR0913, one parameter an option
     first: Annotated[Path, typer.Argument(help="Folder of a finished run.", metavar="DIR")],
-    second: Annotated[Path, typer.Argument(help="Folder of another one.", metavar="DIR")],
+    second: Annotated[
+        Path | None, typer.Argument(help="Folder of another one; without it, the designs of the first.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Show also what does not differ.")] = False,
+    scenario: Annotated[str | None, typer.Option(help="Scenario whose designs are compared.")] = None,
+    against: Annotated[str | None, typer.Option(help="Protocol from which the others differ.")] = None,
+    worth: Annotated[float | None, typer.Option(help="Worth of a success, in the costs' currency.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="PNG to draw the designs in.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Compare two runs: settings, and each operating characteristic with the error of its difference.
+    """Compare two runs, or the designs of one, each number with the error of its difference.
 
     Differences within two Monte Carlo errors are called that, not ranked. Runs of the same seed met the
-    same patients, so the error of their difference is the smaller, paired one.
+    same patients, and so did the designs of one run: the error of their difference is the smaller, paired
+    one.
 
     Example: `sim compare results/acute_nsaid/0123456789ab results/acute_nsaid/ba9876543210`
+
+    Example: `sim compare results/interim_looks/0123456789ab --scenario expected --figure designs.png`
     """
+    if second is None:
+        show_designs(Choice.of(Run.open(first), scenario, worth), against, figure, json)
+        return
+    if (scenario, against, worth, figure) != (None, None, None, None):
+        raise InputError("sim compare: --scenario, --against, --worth and --figure are for one DIR")
     runs = Run.open(first), Run.open(second)
     found = list(differences(*runs))
     changed = settings(dump(runs[0].study), dump(runs[1].study))

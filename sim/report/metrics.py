@@ -74,8 +74,8 @@ GLOSSARY = {
     "bias, median unbiased; median unbiased above truth; coverage, stage-wise": "The same of estimates that "
     "allow for early stops, by the stage-wise ordering: half of them lie above the truth. The plain bias and "
     "coverage of a trial with interim looks are those of naive estimates.",
-    "in the pipeline at the end": "Patients randomised, but without the primary visit when the trial ended: they "
-    "over-run an early stop.",
+    "in the pipeline at the end": "Patients randomised, but without the primary visit when the trial "
+    "ended: they over-run an early stop.",
     "RMSE": "Root mean squared error: the typical distance between estimate and true effect.",
     "coverage": "Share of 95 % intervals that hold the true effect; 0.95 is wanted.",
     "empirical SE": "Standard deviation of the estimates over the simulated trials.",

@@ -124,6 +124,18 @@ def test_an_ended_arm_recruits_no_more(two_arm):
     assert (record.randomised[0][record.ended[0] == 1] == 200).all()
 
 
+def test_a_smaller_size_is_the_trial_planned_with_it(two_arm):
+    change = [{"kind": "blinded_sd", "planned_sd": 2.0, "most_times": 1.5}]
+    look = {"when": {"fractions": [0.5, 1]}, "rule": BAYES}
+    both = run(protocol(two_arm, look, sizes=[120], adaptations=change), nature(two_arm), 1)[0]
+    alone = run(protocol(two_arm, look, n=120, adaptations=change), nature(two_arm), 1)[0]
+    for name in ("ended", "finished", "randomised", "analysed"):
+        assert (getattr(both, name)[0] == getattr(alone, name)[0]).all(), name
+    assert (both.findings[0].success[:, 0] == alone.findings[0].success[:, 0]).all()
+    first = both.findings[0].at_end(both.findings[0].estimate.estimate)[:, 0]
+    assert first == pytest.approx(alone.findings[0].at_end(alone.findings[0].estimate.estimate)[:, 0])
+
+
 def test_looks_by_week_see_who_has_passed(two_arm):
     when = {"weeks": [40, 60], "patients": [50, 120], "whichever": "latest"}
     record = run(protocol(two_arm, {"when": when, "rule": SEQUENTIAL}), nature(two_arm), 1)[0]
