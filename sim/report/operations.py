@@ -41,11 +41,11 @@ def _waiting(material: Material, file: Path) -> Picture | None:
     frame = frame.assign(panel=[_panel(material, str(quantity)) for quantity in frame["quantity"]])
     most = frame[frame["quantity"] == "waiting"].groupby("protocol", sort=False)["mean"].max()
     said = ", ".join(f"{name} {number(value, 1)}" for name, value in most.items())
+    clinics = frame["quantity"].ne("waiting").any()
+    load, busy = (" and of the clinics' load", " and how busy clinics are") if clinics else ("", "")
     words = (
-        f"Lines of patients who wait for treatment and of the clinics' load by week. Most who wait on "
-        f"average: {said}.",
-        f"Who waits for treatment and how busy clinics are, scenario '{material.main.scenario}', 128 trials "
-        "a protocol.",
+        f"Lines of patients who wait for treatment{load} by week. Most who wait on average: {said}.",
+        f"Who waits for treatment{busy}, scenario '{material.main.scenario}', 128 trials a protocol.",
     )
     return Picture.keep(figures.waiting_and_load(frame), frame, file, words)
 
