@@ -1,8 +1,10 @@
 """How Sphinx builds the documents; run by ``make docs``."""
 
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -27,3 +29,18 @@ html_title = "sim: trials of low back pain, simulated"
 html_show_copyright = False
 html_show_sourcelink = False
 html_copy_source = False
+
+
+def setup(app: Any) -> None:
+    """Name files outside the site instead of linking to them: the pages are read in the repository too."""
+    home = Path(app.srcdir).resolve()
+
+    def name_outside(app: Any, page: str, source: list[str]) -> None:
+        def named(link: re.Match[str]) -> str:
+            file = (home / page).parent.joinpath(link[2]).resolve()
+            inside = file.is_relative_to(home) or ":" in link[2]
+            return link[0] if inside else f"{link[1]} (`{file.relative_to(home.parent)}`)"
+
+        source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\(([^)#]+)\)", named, source[0])
+
+    app.connect("source-read", name_outside)

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -97,3 +99,23 @@ def test_the_tutorial_can_be_followed(tmp_path, monkeypatch, capsys):
         if words[1] == "schema":
             (tmp_path / "study.schema.json").write_text(answer.out, encoding="utf-8")
     assert len(list(tmp_path.glob("results/my_trial/*/report.html"))) == 1
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path):
+    pytest.importorskip("myst_parser", reason="this environment is older than the lock file: no Sphinx")
+    ask = [
+        "-q",
+        "-W",
+        "--keep-going",
+        "-b",
+        "html",
+        "-d",
+        tmp_path / "trees",
+        ROOT / "docs",
+        tmp_path / "site",
+    ]
+    done = subprocess.run([sys.executable, "-m", "sphinx", *map(str, ask)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    pages = {page.stem for page in (tmp_path / "site").rglob("*.html")}
+    assert {"index", "tutorial", "commands", "study", "synthesis", "adaptive", "python", "adam"} <= pages
