@@ -6,9 +6,10 @@ import pytest
 from sim.adherence import Adherence
 from sim.claims import Draws
 from sim.core.errors import InputError
-from sim.core.loading import dump, validate
+from sim.core.loading import dump, load, validate
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.lives import create, experience, see_therapists
+from sim.population import Population
 from sim.protocol import Protocol
 from sim.scenario import Scenario
 from sim.study import Study
@@ -178,3 +179,20 @@ def test_more_patients_keep_the_therapists_of_the_earlier_ones(clustered):
         arm = protocol.allocation.assign(n, (1, 1), streams)
         found.append(experience(protocol, world, arm, streams).score[:100])
     assert np.array_equal(*found)
+
+
+def test_the_mean_effect_is_that_of_the_reporting_trials_and_stricter_rules_enrich(two_arm, configs):
+    """−1 point among those rated 4 or more, −0.5 by SD of disability: who is rated 7 or more has more."""
+    population = load(configs / "populations" / "chronic_drug_trial.yaml", Population)
+    tree = dump(two_arm.scenarios["expected"])
+    tree["treatments"]["drug"]["modification"] = {"disability": assume(-0.5)}
+    scenario = validate({**tree, "population": dump(population)}, Scenario, "t")
+    draws, mean = Draws(Streams(9, 0), {}), {}
+    for least in (4, 7):
+        protocol = validate(
+            {**dump(two_arm.protocols["small"]), "eligibility": {"pain": {"at_least": least}}}, Protocol, "t"
+        )
+        world = create(protocol, scenario, scenario.realise(protocol, draws), 400, draws.streams)
+        mean[least] = world.trajectories.effects[1].size
+    assert_mean(mean[4].ravel(), -1.0, detects=0.02)
+    assert mean[7].mean() < -1.1
