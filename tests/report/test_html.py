@@ -15,7 +15,7 @@ from sim import Plan, Results, Study, run
 from sim.archive import WARNING
 from sim.core.errors import InputError
 from sim.report.checklist import CHECKLISTS
-from sim.report.html import render
+from sim.report.html import TEMPLATES, render
 from sim.report.material import Material
 from sim.report.pictures import MAKERS
 
@@ -344,3 +344,22 @@ def test_looks_show_the_bounds(two_arm_file: Path, tmp_path: Path) -> None:
     picture = looks.picture(material, tmp_path / "figures" / "bounds.png")
     assert picture is not None
     assert "success at z 2.96" in picture.alt
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of a colour (WCAG 2.2)."""
+    digits = colour.lstrip("#")
+    digits = "".join(2 * d for d in digits) if len(digits) == 3 else digits
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_every_colour_of_text_stands_out_from_every_ground() -> None:
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    named = dict(re.findall(r"--(\w+): (#[0-9a-f]+);", style))
+    grounds = {named["tint"], *re.findall(r"background: (#[0-9a-f]+)", style)}
+    assert len(grounds) == 3
+    for ground in grounds:
+        for text in ("ink", "soft", "link"):
+            assert (luminance(ground) + 0.05) / (luminance(named[text]) + 0.05) >= 4.5, (text, ground)

@@ -65,7 +65,7 @@ def _curves(axes: Axes, rows: "pd.DataFrame", drawn: Mapping[str, Stroke]) -> No
     for (label, (x, y)), height in zip(ends.items(), heights, strict=True):
         axes.annotate(
             label, (x, y), (1.02, height), textcoords=("axes fraction", "data"), va="center", fontsize=9,
-            color=drawn[label].colour, annotation_clip=False,
+            color="black", annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": drawn[label].colour, "lw": 0.6, "relpos": (0, 0.5)},
         )  # fmt: skip
 

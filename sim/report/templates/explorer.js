@@ -117,7 +117,7 @@
     spread(ends.map(([, at]) => at), 17, top + 8, height - bottom - 4).forEach((at, i) => {
       const [label, from, colour] = ends[i];
       draw(svg, "line", { x1: width - right + 2, x2: width - right + 16, y1: from, y2: at, stroke: colour });
-      draw(svg, "text", { x: width - right + 20, y: at + 4, style: `fill:${colour}` }, label.length > 28 ? `${label.slice(0, 27)}…` : label);
+      draw(svg, "text", { x: width - right + 20, y: at + 4 }, label.length > 28 ? `${label.slice(0, 27)}…` : label);
     });
   };
 
