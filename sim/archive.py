@@ -15,7 +15,8 @@ from sim.claims import Claim, Mixture, Posterior, PosteriorClaim, claims_in
 from sim.core.loading import SCHEMA, dump, to_yaml
 from sim.logistics import run_of_trials
 from sim.performance import COLUMNS, losses, mean_course, responder_intervals, summarise
-from sim.results import Cell, read_blocks, write_csv, write_text
+from sim.results import Cell, write_csv, write_text
+from sim.stored import stored
 from sim.study import Source, Study
 
 PACKAGES = ("sim", "numpy", "scipy", "pandas", "pyarrow", "pydantic", "pymc", "nutpie", "arviz")
@@ -39,15 +40,15 @@ def write_tables(folder: Path, study: Study, replicates: Mapping[Cell, int]) -> 
     courses: list[dict[str, Any]] = []
     lost: list[dict[str, Any]] = []
     for cell, used in replicates.items():
-        tables = read_blocks(folder, cell, used)
         protocol, scenario = study.protocols[cell.protocol], study.scenarios[cell.scenario]
         names = {"protocol": cell.protocol, "scenario": cell.scenario}
-        rows = [*summarise(protocol, scenario, tables["estimates"], tables["arms"], tables["trials"])]
-        rows += run_of_trials(protocol, tables["estimates"], tables["trials"])
-        characteristics += [names | asdict(row) for row in rows]
-        responders += [names | row for row in responder_intervals(protocol, tables["arms"])]
-        courses += [names | row for row in mean_course(protocol, tables["arms"])]
-        lost += [names | row for row in losses(protocol, scenario, tables["arms"])]
+        with stored(folder, cell, used) as tables:
+            rows = [*summarise(protocol, scenario, tables.estimates, tables.arms, tables.trials)]
+            rows += run_of_trials(protocol, tables.estimates, tables.trials)
+            characteristics += [names | asdict(row) for row in rows]
+            responders += [names | row for row in responder_intervals(protocol, tables.arms)]
+            courses += [names | row for row in mean_course(protocol, tables.arms)]
+            lost += [names | row for row in losses(protocol, scenario, tables.arms)]
     write_csv(
         folder / "operating_characteristics.csv", [{c: row[c] for c in COLUMNS} for row in characteristics]
     )

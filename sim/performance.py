@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from typing import Protocol as Typed
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,24 @@ def average(values: Floats) -> Measured:
     return Measured(float(kept.mean()), float(kept.std(ddof=1) / np.sqrt(len(kept))))
 
 
+class ByVisit(Typed):
+    """A table of arms that is read visit by visit."""
+
+    def at(self, arm: str, week: float) -> Table:
+        """Return the columns of one arm at one visit, a row a replicate."""
+
+
+Arms = Table | ByVisit
+
+
+def at_visit(arms: Arms, arm: str, week: float) -> Table:
+    """Take the rows of one arm at one visit."""
+    if not isinstance(arms, Mapping):
+        return arms.at(arm, week)
+    rows = (arms["arm"] == arm) & (arms["week"] == week)
+    return {name: column[rows] for name, column in arms.items()}
+
+
 def success_metric(scenario: Scenario, rule: Rule | None = None) -> str:
     """Name what a success rate is under this scenario (and by this rule)."""
     if scenario.null:
@@ -75,7 +94,7 @@ def success_metric(scenario: Scenario, rule: Rule | None = None) -> str:
 
 
 def summarise(
-    protocol: Protocol, scenario: Scenario, estimates: Table, arms: Table, trials: Table
+    protocol: Protocol, scenario: Scenario, estimates: Table, arms: Arms, trials: Table
 ) -> Iterator[Characteristic]:
     """Yield every characteristic of one protocol under one scenario.
 
@@ -223,38 +242,36 @@ def accuracy(
     }
 
 
-def _by_arm(protocol: Protocol, arms: Table) -> Iterator[Characteristic]:
+def _by_arm(protocol: Protocol, arms: Arms) -> Iterator[Characteristic]:
     """Yield what each arm shows at the primary visit: responders, mean change, patients who left."""
     responders = [name for name, endpoint in protocol.endpoints.items() if endpoint.outcome == "binary"]
     for arm in protocol.arms:
-        rows = (arms["arm"] == arm.name) & (arms["week"] == protocol.primary_week)
-        randomised = arms["randomised"][rows]
+        seen = at_visit(arms, arm.name, protocol.primary_week)
+        randomised = seen["randomised"]
         for name in responders:
             with np.errstate(divide="ignore", invalid="ignore"):
-                rate = average(arms[name][rows] / randomised)
+                rate = average(seen[name] / randomised)
             yield Characteristic(
-                protocol.n, name, arm.name, "responder_rate", rate.value, rate.mcse, int(rows.sum())
+                protocol.n, name, arm.name, "responder_rate", rate.value, rate.mcse, len(randomised)
             )
         with np.errstate(divide="ignore", invalid="ignore"):
-            change = average((arms["score_sum"][rows] - arms["start_sum"][rows]) / arms["observed"][rows])
+            change = average((seen["score_sum"] - seen["start_sum"]) / seen["observed"])
             for name in (n for n, e in protocol.endpoints.items() if isinstance(e, MeasureScore)):
-                moved = average(
-                    (arms[f"{name}_sum"][rows] - arms[f"{name}_start"][rows]) / arms[f"{name}_seen"][rows]
-                )
+                moved = average((seen[f"{name}_sum"] - seen[f"{name}_start"]) / seen[f"{name}_seen"])
                 yield Characteristic(
-                    protocol.n, name, arm.name, "mean_change", moved.value, moved.mcse, int(rows.sum())
+                    protocol.n, name, arm.name, "mean_change", moved.value, moved.mcse, len(randomised)
                 )
-            left = average(arms["left"][rows] / randomised)
+            left = average(seen["left"] / randomised)
         shown = {"mean_change": change, "dropout": left}
         if protocol.adaptations:
             shown["analysed_n"] = average(randomised.astype(np.float64))
         for metric, measured in shown.items():
             yield Characteristic(
-                protocol.n, "", arm.name, metric, measured.value, measured.mcse, int(rows.sum())
+                protocol.n, "", arm.name, metric, measured.value, measured.mcse, len(randomised)
             )
 
 
-def responder_intervals(protocol: Protocol, arms: Table) -> Iterator[dict[str, Any]]:
+def responder_intervals(protocol: Protocol, arms: Arms) -> Iterator[dict[str, Any]]:
     """Yield each arm's responder share at every visit: mean over trials and 95 % predictive interval.
 
     ``of`` says of whom: all randomised (missing is no response) or the patients observed.
@@ -262,22 +279,22 @@ def responder_intervals(protocol: Protocol, arms: Table) -> Iterator[dict[str, A
     responders = [name for name, endpoint in protocol.endpoints.items() if endpoint.outcome == "binary"]
     for arm in protocol.arms:
         for week in protocol.visits[1:]:
-            rows = (arms["arm"] == arm.name) & (arms["week"] == week)
+            seen = at_visit(arms, arm.name, week)
             for name in responders:
                 for of in ("randomised", "observed"):
                     with np.errstate(divide="ignore", invalid="ignore"):
-                        share = arms[name][rows] / arms[of][rows]
+                        share = seen[name] / seen[of]
                     yield {"arm": arm.name, "week": week, "endpoint": name, "of": of} | interval(share)
 
 
-def mean_course(protocol: Protocol, arms: Table) -> Iterator[dict[str, Any]]:
+def mean_course(protocol: Protocol, arms: Arms) -> Iterator[dict[str, Any]]:
     """Yield each arm's mean observed score at every visit: mean over trials, 95 % predictive interval."""
     for arm in protocol.arms:
         for week in protocol.visits:
-            rows = (arms["arm"] == arm.name) & (arms["week"] == week)
+            seen = at_visit(arms, arm.name, week)
             with np.errstate(divide="ignore", invalid="ignore"):
-                mean = arms["score_sum"][rows] / arms["observed"][rows]
-                square = arms["score_squares"][rows] / arms["observed"][rows]
+                mean = seen["score_sum"] / seen["observed"]
+                square = seen["score_squares"] / seen["observed"]
             sd = np.sqrt(np.maximum(square - mean**2, 0))
             yield {"arm": arm.name, "week": week, "sd": float(np.nanmean(sd))} | interval(mean)
 
@@ -286,7 +303,7 @@ NEAR_WEEKS = 1.5
 """A reported loss is laid beside the visit that is at most so far from its week."""
 
 
-def losses(protocol: Protocol, scenario: Scenario, arms: Table) -> Iterator[dict[str, Any]]:
+def losses(protocol: Protocol, scenario: Scenario, arms: Arms) -> Iterator[dict[str, Any]]:
     """Yield the share lost by each follow-up visit, by arm and reason, beside what trials report.
 
     ``any`` is leaving the study; the others are reasons for stopping the treatment, whether the patient left
@@ -297,12 +314,12 @@ def losses(protocol: Protocol, scenario: Scenario, arms: Table) -> Iterator[dict
     for arm in protocol.arms:
         told = () if scenario.null else scenario.treatments[arm.treatment].reported_losses
         for week in protocol.visits[1:]:
-            rows = (arms["arm"] == arm.name) & (arms["week"] == week)
+            seen = at_visit(arms, arm.name, week)
             near: dict[str, ReportedLoss] = {
                 loss.reason: loss for loss in told if abs(loss.weeks - week) <= NEAR_WEEKS
             }
             for reason, column in columns.items():
-                share = average(arms[column][rows] / arms["randomised"][rows])
+                share = average(seen[column] / seen["randomised"])
                 simulated = {"share": share.value, "mcse": share.mcse}
                 yield {"arm": arm.name, "reason": reason, "week": week} | simulated | _told(near.get(reason))
 

@@ -5,7 +5,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLES = ("estimates", "arms", "trials")
+AT_A_TIME = 64
+"""Blocks that are read together."""
 
 
 @dataclass(frozen=True)
@@ -122,23 +124,59 @@ class Labels:
         return np.array(self.names, dtype=object)[self.codes]
 
 
+@dataclass(frozen=True)
+class Gathered:
+    """Columns that come in parts."""
+
+    parts: dict[str, list[Any]] = field(default_factory=dict)
+
+    def add(self, columns: Mapping[str, Any]) -> None:
+        """Take the next rows."""
+        for name, column in columns.items():
+            self.parts.setdefault(name, []).append(column)
+
+    def whole(self) -> dict[str, Any]:
+        """Join the parts, one column after the other; a part is let go when it is joined."""
+        return {name: _join(self.parts.pop(name)) for name in list(self.parts)}
+
+
+def _join(parts: list[Any]) -> Any:
+    if not isinstance(parts[0], Labels):
+        return np.concatenate(parts)
+    names = tuple(dict.fromkeys(name for part in parts for name in part.names))
+    place = [np.array([names.index(name) for name in part.names], dtype=np.int32) for part in parts]
+    return Labels(np.concatenate([to[part.codes] for to, part in zip(place, parts, strict=True)]), names)
+
+
 def read_blocks(
     folder: Path, cell: Cell, replicates: int, wanted: Sequence[str] = TABLES
 ) -> dict[str, dict[str, Any]]:
     """Read the first ``replicates`` of a cell: the wanted tables, as columns; failed blocks are left out."""
+    blocks = range(-(-replicates // BLOCK_SIZE))
+    kept = sorted(set(blocks) - cell.failed(folder, blocks))
+    found = {name: Gathered() for name in wanted}
+    for begin in range(0, len(kept), AT_A_TIME):
+        tables = read_some(folder, cell, kept[begin : begin + AT_A_TIME], replicates, wanted)
+        for name, table in tables.items():
+            found[name].add(columns_of(table))
+    return {name: columns.whole() for name, columns in found.items()}
+
+
+def read_some(
+    folder: Path, cell: Cell, blocks: Sequence[int], replicates: int, wanted: Sequence[str] = TABLES
+) -> dict[str, Any]:
+    """Read the wanted tables of some blocks as Arrow tables, without replicates beyond ``replicates``."""
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow.parquet import read_table
 
-    blocks = range(-(-replicates // BLOCK_SIZE))
-    failed = cell.failed(folder, blocks)
-    parts = [read_table(cell.block_file(folder, block)) for block in blocks if block not in failed]
+    parts = [read_table(cell.block_file(folder, block)) for block in blocks]
     whole = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
     whole = whole.filter(pc.less(whole["replicate"], replicates))
-    return {name: _columns(whole.filter(pc.equal(whole["table"], name))) for name in wanted}
+    return {name: whole.filter(pc.equal(whole["table"], name)) for name in wanted}
 
 
-def _columns(table: Any) -> dict[str, Any]:
+def columns_of(table: Any) -> dict[str, Any]:
     """Columns that this table uses, as numpy arrays or labels; a missing value of a float is nan."""
     kept = [name for name in table.column_names if name != "table" and table[name].null_count < len(table)]
     return {name: _column(table[name].combine_chunks()) for name in kept}

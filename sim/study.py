@@ -27,7 +27,10 @@ NOT_SIMULATED = ("replicates", "size", "region", "sensitivity", "sources")
 """Keys of a study that change no block of its run."""
 OUTSIDE = ("cli", "report", "export", "replay.py", "examples.py", "synthesis", "evidence")
 """Parts of the package that change no result of a run."""
-COUNTING = ("archive.py", "baseline.py", "logistics.py", "results.py", "performance.py", "sisters.py")
+COUNTING = (
+    *("archive.py", "baseline.py", "logistics.py", "results.py", "performance.py"),
+    *("sisters.py", "stored.py"),
+)
 """Modules that change no simulated block, but what is counted from the blocks."""
 
 
