@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLES = ("estimates", "arms", "trials")
-AT_A_TIME = 64
+AT_A_TIME = 16
 """Blocks that are read together."""
 
 
