@@ -48,7 +48,7 @@ def main(replicates: int) -> None:
     """Write the blocks, count them in a process of its own memory, and print what that took."""
     study = Study.load(STUDY)
     blocks = -(-replicates // BLOCK_SIZE)
-    with TemporaryDirectory(dir=".") as name:
+    with TemporaryDirectory(dir="results") as name:
         folder = Path(name)
         for block, tables in numbered(study, blocks):
             write_block(CELL.block_file(folder, block), tables)

@@ -1,10 +1,9 @@
 """``python -m benchmarks.sites``: trials a second with sites, screening and a busy clinic, on one core."""
 
-import os
 import statistics
-import time
 from pathlib import Path
 
+from benchmarks.measures import Measure, own_seconds, show
 from sim import Study
 from sim.claims import Draws
 from sim.core.streams import BLOCK_SIZE, Streams
@@ -36,29 +35,29 @@ CASES = {
 }
 
 
-def measure(changes: tuple[str, ...]) -> tuple[float, float]:
-    """Trials a second of own time, and the share of patients who wait or give up."""
+def measure(title: str, changes: tuple[str, ...]) -> list[Measure]:
+    """Measure trials a second, in processor time, and how many wait or give up."""
     study = Study.load(STUDY, changes)
     protocol, scenario = study.protocols["two_arm"], study.scenarios["expected"]
-    simulate(protocol, scenario, Draws(Streams(1, 0), {}))
-    own, waited = [], []
-    for block in range(1, ROUNDS + 1):
-        begin = time.process_time()
-        record = simulate(protocol, scenario, Draws(Streams(1, block), {}))
-        own.append(time.process_time() - begin)
-        waited.append(float((record.conduct.waited > 0).mean()))
-    return BLOCK_SIZE / statistics.median(own), statistics.mean(waited)
+    waited = []
+
+    def step(block: int) -> None:
+        conduct = simulate(protocol, scenario, Draws(Streams(1, block), {})).conduct
+        assert conduct.waited is not None
+        waited.append(float((conduct.waited > 0).mean()))
+
+    (taken,) = own_seconds(step, rounds=ROUNDS)
+    of = f"300 patients at 20 sites, screening, {title}"
+    return [
+        Measure(of, "trials per second", BLOCK_SIZE / taken, "100"),
+        Measure(of, "share of patients who wait or give up", statistics.mean(waited)),
+    ]
 
 
-def main() -> None:
-    print("300 patients at 20 sites, screening, one core; budget 100 trials a second")
-    for title, changes in CASES.items():
-        rate, waited = measure(changes)
-        print(f"  {title}")
-        print(f"    trials per second of own time   {rate:8,.0f}")
-        print(f"    patients who wait or give up    {waited:8.0%}")
-    print(f"  load of the machine, 1 minute     {os.getloadavg()[0]:8.1f}   on {os.cpu_count()} cores")
+def trials() -> list[Measure]:
+    """Measure a busy clinic, and a drug that is shipped in kits."""
+    return [found for title, changes in CASES.items() for found in measure(title, changes)]
 
 
 if __name__ == "__main__":
-    main()
+    show(trials())

@@ -99,8 +99,9 @@ class TrialData:
             terms = ",".join(["pr"] * len(factors))
             return np.asarray(np.einsum(f"{terms}->r", first, *rest)[None])
         values = reduce(np.multiply, factors)
+        counted = values.view(np.int8) if values.dtype == bool else values
         starts = [0, *self.sizes[:-1]]
-        parts = np.add.reduceat(values[: self.sizes[-1]], starts, axis=0, dtype=np.float64)
+        parts = np.add.reduceat(counted[: self.sizes[-1]], starts, axis=0, dtype=np.float64)
         return np.asarray(parts.cumsum(axis=0))
 
     def only(self, seen: Mask) -> "TrialData":

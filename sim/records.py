@@ -49,7 +49,7 @@ def tabulate(protocol: Protocol, record: TrialRecord, block: int, truth: Mapping
         _estimates(protocol, f, record.sizes, replicate, truth.get(f.estimand)) for f in record.findings
     ]
     return BlockTables(
-        estimates=_stack([row for rows in estimates for row in rows]),
+        estimates=_stack(estimates),
         arms=_arms(protocol, record, replicate),
         trials=_stack(
             [
@@ -111,8 +111,9 @@ def _stack(rows: list[Table]) -> Table:
 
 def _estimates(
     protocol: Protocol, finding: Finding, sizes: tuple[int, ...], replicate: Column, truth: Floats | None
-) -> list[Table]:
-    estimate, verdict, rows = finding.estimate, finding.verdict, []
+) -> Table:
+    """Lay one finding out: a row for each compared arm × size × replicate."""
+    estimate, verdict = finding.estimate, finding.verdict
     better = protocol.better(finding.estimand)
     quantities = {
         "estimate": estimate.estimate,
@@ -123,22 +124,18 @@ def _estimates(
         "analysed": estimate.n,
         "p": estimate.one_sided_p(better),
     }
-    found = {name: finding.at_end(values) for name, values in quantities.items()}
-    for a, arm in enumerate(finding.arms):
-        for s, size in enumerate(sizes):
-            row = {
-                "replicate": replicate,
-                "n": np.full(BLOCK_SIZE, size),
-                "estimand": np.full(BLOCK_SIZE, finding.estimand),
-                "arm": np.full(BLOCK_SIZE, arm),
-            }
-            row |= {name: values[a, s] for name, values in found.items()}
-            row["success"] = verdict.success[a, s]
-            row["look"] = verdict.look[a, s] + 1
-            row["futile"] = verdict.futile[a, s]
-            row["truth"] = np.full(BLOCK_SIZE, np.nan) if truth is None else truth[a]
-            rows.append(row)
-    return rows
+    found: Table = {name: finding.at_end(values) for name, values in quantities.items()}
+    arms, shape = len(finding.arms), (len(finding.arms), len(sizes), BLOCK_SIZE)
+    true = np.full((arms, BLOCK_SIZE), np.nan) if truth is None else truth
+    found |= {"success": verdict.success, "look": verdict.look + 1, "futile": verdict.futile}
+    found["truth"] = true[:, None]
+    rows = {
+        "replicate": np.tile(replicate, arms * len(sizes)),
+        "n": np.tile(np.repeat(sizes, BLOCK_SIZE), arms),
+        "estimand": np.full(arms * len(sizes) * BLOCK_SIZE, finding.estimand),
+        "arm": np.repeat(finding.arms, len(sizes) * BLOCK_SIZE),
+    }
+    return rows | {name: np.broadcast_to(values, shape).ravel() for name, values in found.items()}
 
 
 def _arms(protocol: Protocol, record: TrialRecord, replicate: Column) -> Table:

@@ -126,26 +126,43 @@ class Labels:
 
 @dataclass(frozen=True)
 class Gathered:
-    """Columns that come in parts."""
+    """Columns that come in parts, each part of as many rows a replicate as the others.
 
-    parts: dict[str, list[Any]] = field(default_factory=dict)
+    Attributes
+    ----------
+    replicates
+        How many are to come: room is made for all when the first come, since parts that are let go of leave
+        holes in memory.
+    """
 
-    def add(self, columns: Mapping[str, Any]) -> None:
-        """Take the next rows."""
+    replicates: int
+    columns: dict[str, Any] = field(default_factory=dict)
+    filled: dict[str, int] = field(default_factory=dict)
+
+    def add(self, columns: Mapping[str, Any], replicates: int) -> None:
+        """Take the rows of the next replicates."""
         for name, column in columns.items():
-            self.parts.setdefault(name, []).append(column)
+            if name not in self.columns:
+                rows = len(column) // replicates * self.replicates
+                self.columns[name], self.filled[name] = _room(column, rows), 0
+            whole, begin = self.columns[name], self.filled[name]
+            if isinstance(whole, Labels):
+                whole, column = self._labels(name, whole, column)
+            whole[begin : begin + len(column)] = column
+            self.filled[name] = begin + len(column)
 
-    def whole(self) -> dict[str, Any]:
-        """Join the parts, one column after the other; a part is let go when it is joined."""
-        return {name: _join(self.parts.pop(name)) for name in list(self.parts)}
+    def _labels(self, name: str, whole: Labels, part: Labels) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Give both columns' codes by the names of both."""
+        names = tuple(dict.fromkeys((*whole.names, *part.names)))
+        self.columns[name] = Labels(whole.codes, names)
+        return whole.codes, np.array([names.index(one) for one in part.names], dtype=np.int32)[part.codes]
 
 
-def _join(parts: list[Any]) -> Any:
-    if not isinstance(parts[0], Labels):
-        return np.concatenate(parts)
-    names = tuple(dict.fromkeys(name for part in parts for name in part.names))
-    place = [np.array([names.index(name) for name in part.names], dtype=np.int32) for part in parts]
-    return Labels(np.concatenate([to[part.codes] for to, part in zip(place, parts, strict=True)]), names)
+def _room(column: Any, rows: int) -> Any:
+    """Make room for so many rows of a column."""
+    if isinstance(column, Labels):
+        return Labels(np.empty(rows, dtype=np.int32), column.names)
+    return np.empty(rows, dtype=column.dtype)
 
 
 def read_blocks(
@@ -154,12 +171,17 @@ def read_blocks(
     """Read the first ``replicates`` of a cell: the wanted tables, as columns; failed blocks are left out."""
     blocks = range(-(-replicates // BLOCK_SIZE))
     kept = sorted(set(blocks) - cell.failed(folder, blocks))
-    found = {name: Gathered() for name in wanted}
+    found = {name: Gathered(counted(kept, replicates)) for name in wanted}
     for begin in range(0, len(kept), AT_A_TIME):
-        tables = read_some(folder, cell, kept[begin : begin + AT_A_TIME], replicates, wanted)
-        for name, table in tables.items():
-            found[name].add(columns_of(table))
-    return {name: columns.whole() for name, columns in found.items()}
+        some = kept[begin : begin + AT_A_TIME]
+        for name, table in read_some(folder, cell, some, replicates, wanted).items():
+            found[name].add(columns_of(table), counted(some, replicates))
+    return {name: gathered.columns for name, gathered in found.items()}
+
+
+def counted(blocks: Sequence[int], replicates: int) -> int:
+    """Count the replicates of these blocks that are among the first ``replicates``."""
+    return sum(min(BLOCK_SIZE, replicates - block * BLOCK_SIZE) for block in blocks)
 
 
 def read_some(

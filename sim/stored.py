@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from sim.core.streams import BLOCK_SIZE
-from sim.results import AT_A_TIME, Cell, Gathered, columns_of, read_some
+from sim.results import AT_A_TIME, Cell, Gathered, columns_of, counted, read_some
+
+UNUSED = ["df", "analysed", "p"]
+"""Columns of the estimates from which nothing is counted."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +26,23 @@ class Visits:
         Of the file with a batch of rows for each arm, visit and reading.
     places
         Numbers of the batches of each arm and visit, in the order of the replicates.
+    replicates
+        Rows of each arm and visit.
     """
 
     reader: Any
     places: Mapping[tuple[str, float], Sequence[int]]
+    replicates: int
 
     def at(self, arm: str, week: float) -> dict[str, Any]:
         """Return the columns of one arm at one visit, a row a replicate."""
         import pyarrow as pa
 
-        batches = [self.reader.get_batch(place) for place in self.places[arm, week]]
-        return columns_of(pa.Table.from_batches(batches))
+        found = Gathered(self.replicates)
+        for place in self.places[arm, week]:
+            rows = pa.Table.from_batches([self.reader.get_batch(place)])
+            found.add(columns_of(rows), len(rows))
+        return found.columns
 
 
 @dataclass(frozen=True)
@@ -55,13 +64,15 @@ def stored(folder: Path, cell: Cell, replicates: int) -> Iterator[Stored]:
 
     blocks = range(-(-replicates // BLOCK_SIZE))
     kept = sorted(set(blocks) - cell.failed(folder, blocks))
-    estimates, trials, places = Gathered(), Gathered(), dict[tuple[str, float], list[int]]()
+    whole = counted(kept, replicates)
+    estimates, trials, places = Gathered(whole), Gathered(whole), dict[tuple[str, float], list[int]]()
     with TemporaryFile(dir=folder) as file:
         writer, written = None, 0
         for begin in range(0, len(kept), AT_A_TIME):
-            tables = read_some(folder, cell, kept[begin : begin + AT_A_TIME], replicates)
-            estimates.add(columns_of(tables["estimates"]))
-            trials.add(columns_of(tables["trials"]))
+            some = kept[begin : begin + AT_A_TIME]
+            tables = read_some(folder, cell, some, replicates)
+            estimates.add(columns_of(tables["estimates"].drop_columns(UNUSED)), counted(some, replicates))
+            trials.add(columns_of(tables["trials"]), counted(some, replicates))
             for key, rows in _by_visit(tables["arms"]):
                 if writer is None:
                     options = pa.ipc.IpcWriteOptions(compression="zstd")
@@ -71,7 +82,8 @@ def stored(folder: Path, cell: Cell, replicates: int) -> Iterator[Stored]:
                 written += 1
         if writer is not None:
             writer.close()
-        yield Stored(estimates.whole(), trials.whole(), Visits(pa.ipc.open_file(file), places))
+        arms = Visits(pa.ipc.open_file(file), places, whole)
+        yield Stored(estimates.columns, trials.columns, arms)
 
 
 def _by_visit(table: Any) -> Iterator[tuple[tuple[str, float], Any]]:

@@ -1,6 +1,7 @@
 """What an analysis gives: an estimate for each compared arm, sample size and replicate."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -44,7 +45,8 @@ class Estimate:
     @classmethod
     def by_t(cls, estimate: Floats, se: Floats, df: Floats, n: Floats) -> "Estimate":
         """Complete an estimate by its t interval."""
-        half = stdtrit(df, 0.5 + LEVEL / 2) * se
+        known, place = np.unique(df, return_inverse=True)  # trials differ little in their degrees of freedom
+        half = stdtrit(known, 0.5 + LEVEL / 2)[place.reshape(np.shape(df))] * se
         df, n = np.broadcast_to(df, estimate.shape), np.broadcast_to(n, estimate.shape)
         return cls(estimate, se, df, estimate - half, estimate + half, n)
 
@@ -56,10 +58,17 @@ class Estimate:
 
     def one_sided_p(self, better: str, margin: float = 0.0) -> Floats:
         """One-sided p-value against no benefit beyond ``margin``; a failed estimate (nan) gives nan."""
-        sign = 1.0 if better == "lower" else -1.0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            statistic = sign * self.estimate / self.se + margin / self.se
-        return np.asarray(stdtr(self.df, statistic))
+        if (better, margin) not in self._tested:
+            sign = 1.0 if better == "lower" else -1.0
+            with np.errstate(divide="ignore", invalid="ignore"):
+                statistic = sign * self.estimate / self.se + margin / self.se
+            self._tested[better, margin] = np.asarray(stdtr(self.df, statistic))
+        return self._tested[better, margin]
+
+    @cached_property
+    def _tested(self) -> dict[tuple[str, float], Floats]:
+        """Tests that were made, since both rule and record ask for them."""
+        return {}
 
     def probability_beyond(self, margin: float, better: str) -> Floats:
         """Posterior probability of a benefit beyond ``margin``; here under a flat prior of the effect.

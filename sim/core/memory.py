@@ -6,8 +6,10 @@ from functools import cache
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Options of the C library's ``mallopt`` (its malloc.h)."""
-KEPT = 2**30
-"""Bytes up to which freed memory stays with the process."""
+LARGE = 2**25
+"""Bytes above which an array is given back when it is freed; a block's arrays are smaller."""
+KEPT = 2**28
+"""Bytes of freed memory that stay with the process."""
 
 
 @cache
@@ -23,4 +25,4 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):  # another C library
         return False
-    return bool(mallopt(M_MMAP_THRESHOLD, KEPT) and mallopt(M_TRIM_THRESHOLD, KEPT))
+    return bool(mallopt(M_MMAP_THRESHOLD, LARGE) and mallopt(M_TRIM_THRESHOLD, KEPT))
