@@ -296,5 +296,5 @@ class Results:
         whole = pa.concat_tables(
             [read_table(file, filters=wanted) for file in files], promote_options="default"
         )
-        columns = _columns(whole.unify_dictionaries())
+        columns = columns_of(whole.unify_dictionaries())
         return pd.DataFrame({name: np.asarray(column) for name, column in columns.items()})
