@@ -49,7 +49,7 @@ def _row(outlay: Outlay) -> dict[str, Any]:
 
 
 def _table(outlays: list[Outlay], money: str) -> Table:
-    heads = ("patients", f"cost, {money}: mean", "5 to 95 % of trials", "within the budget", "success")
+    heads = ("patients", f"cost, {money}: mean", "5 to 95 % of trials", "within the budget", "assurance")
     table = Table(*heads)
     for outlay in sorted({one.n_total: one for one in outlays}.values(), key=lambda one: one.n_total):
         low, high = (outlay.quantiles[name].value for name in ("cost_q05", "cost_q95"))

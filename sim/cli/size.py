@@ -34,7 +34,7 @@ def size(  # noqa: PLR0913, one parameter an option
         Path | None, typer.Option(help="Write success at every size of every protocol and scenario here.")
     ] = None,
     budget: Annotated[
-        float | None, typer.Option(help="The largest size that costs no more, in the scenario's currency.")
+        float | None, typer.Option(help="The largest size that costs no more; prices and effects drawn.")
     ] = None,
     sure: Annotated[float, typer.Option(help="Probability of staying within the budget.")] = 0.8,
     arm: Annotated[str | None, typer.Option(help="Arm that the JSON's top level answers for.")] = None,
@@ -67,7 +67,7 @@ def size(  # noqa: PLR0913, one parameter an option
         _write_table(spec, sizing, plan, table, json)
         return
     if budget is not None:
-        size_by_budget(searches(spec, sizing, ("power",))[0], (budget, sure), plan, json)
+        size_by_budget(searches(spec, sizing, ("assurance",))[0], (budget, sure), plan, json)
         return
     target: Target = "power" if power is not None else "assurance"
     goal = power if power is not None else assurance

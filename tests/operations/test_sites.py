@@ -207,3 +207,12 @@ def test_closing_idle_sites_moves_only_later_patients():
     assert np.array_equal(without[early], with_[early])
     assert (with_ >= without - 1e-9).all()
     assert (with_ > without + 0.1).any()
+
+
+def test_fewer_patients_are_the_first_of_more_with_pauses_and_closed_sites():
+    asked = {"between_sites": 0.6, "activation": 5.0}
+    keys = {"sites": 5, "close_idle": 10.0, "pauses": [{"at": 12, "weeks": 3}]}
+    more, fewer = (sites(**keys).conduct(intake(n, **asked), Streams(5, 0)) for n in (60, 30))
+    assert np.isfinite(more.closed).any()
+    assert np.array_equal(more.enrolled[:30], fewer.enrolled)
+    assert np.array_equal(more.site[:30], fewer.site)
