@@ -17,7 +17,7 @@ class Synthesis(Family):
     """From evidence to a posterior in a file; the simulator reads the file, never this code."""
 
     home: ClassVar[str] = "sim.synthesis.models"
-    takes: ClassVar[str] = "compiling (about 15 s), then sampling"
+    takes: ClassVar[str] = "compiling (half a minute or more), then sampling"
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     seed: int = Field(ge=0)

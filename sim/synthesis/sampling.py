@@ -26,8 +26,13 @@ def named(posterior: Any) -> list[str]:
 
 
 def sample(model: pm.Model, sampling: Sampling, seed: int, progress: bool) -> Any:
-    """Posterior draws by NUTS (nutpie, numba backend) as ArviZ ``InferenceData``."""
-    return draw(nutpie.compile_pymc_model(model, backend="numba"), sampling, seed, progress)
+    """Posterior draws by NUTS (nutpie, numba backend) as ArviZ ``InferenceData``.
+
+    Without the expected shares of the counts: only a backtest, which compiles for itself, asks for them, and
+    their quadrature would be compiled and computed a second time.
+    """
+    kept = [variable.name for variable in model.deterministics if variable.name != "share"]
+    return draw(nutpie.compile_pymc_model(model, backend="numba", var_names=kept), sampling, seed, progress)
 
 
 def draw(compiled: Any, sampling: Sampling, seed: int, progress: bool) -> Any:

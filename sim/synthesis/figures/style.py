@@ -19,9 +19,15 @@ MEANING = {
 POINTS = "points of 0 to 10"
 
 
+SHORT = {
+    "snri": "SNRI", "tca": "tricyclic", "nsaid": "NSAID", "cbt": "CBT", "ngf": "NGF", "trpv1": "TRPV1",
+}  # fmt: skip
+"""Abbreviations as they are written."""
+
+
 def words(name: str) -> str:
     """A name of the tables as words."""
-    return name.replace("_", " ")
+    return " ".join(SHORT.get(part, part) for part in name.split("_"))
 
 
 def blank(width: float, height: float) -> Figure:
