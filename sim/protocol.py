@@ -234,6 +234,8 @@ class Protocol(Part):
     def _check_stages(self) -> None:
         """Refuse what cannot be changed, or known, on the way."""
         when, rule = self.looks[0].when, self.looks[0].rule
+        if self.groups and any(look.controls == "concurrent" for look in self.looks):
+            raise wrong("looks: controls of the same time are those of an arm, not of 'groups'")
         if self.groups and self.adaptations:
             raise wrong("adaptations: arms taken together in 'groups' cannot be adapted; leave one out")
         if self.adaptations and not when.interim:
@@ -388,6 +390,10 @@ class Protocol(Part):
     def members(self, name: str) -> tuple[int, ...]:
         """Positions of the arms of a group, or of one arm."""
         return tuple(self.position(arm) for arm in self.groups.get(name, (name,)))
+
+    def ratio_of(self, name: str) -> int:
+        """Allocation ratio of a group, or of one arm."""
+        return sum(self.ratio[arm] for arm in self.members(name))
 
     def position(self, arm: str) -> int:
         """Position of an arm by its name."""

@@ -111,7 +111,7 @@ class Search:
 
     def per_arm(self, total: int, arm: str) -> int:
         """Patients of ``arm`` in a trial of ``total``."""
-        return total * self.protocol.ratio[self.protocol.position(arm)] // self.unit
+        return total * self.protocol.ratio_of(arm) // self.unit
 
     def successes(
         self, sizes: tuple[int, ...], first_block: int, plan: Plan, folder: Path | None

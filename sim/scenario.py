@@ -161,10 +161,11 @@ class Scenario(Part):
         """Refuse a protocol that names a treatment or a covariate unknown to this scenario."""
         self.population.check(protocol.eligibility)
         for place, arm in enumerate(protocol.arms):
-            for name in arm.treatments:
+            for number, name in enumerate(arm.treatments):
                 if name not in self.treatments:
+                    where = f"then[{number - 1}].treatment" if number else "treatment"
                     hint = suggest(name, self.treatments)
-                    raise wrong(f"arms[{place}]: unknown treatment '{name}':{hint}")
+                    raise wrong(f"arms[{place}].{where}: unknown treatment '{name}':{hint}")
             self._check_steps(f"arms[{place}]", arm)
         for name in protocol.instruments:
             if name not in self.other_outcomes:

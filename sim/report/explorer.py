@@ -59,7 +59,7 @@ def _cell(material: Material, frame: "pd.DataFrame", cell: Cell) -> dict[str, An
             {
                 "name": arm,
                 "label": labels[arm],
-                "share": protocol.arms[protocol.position(arm)].ratio / ratio,
+                "share": protocol.ratio_of(arm) / ratio,
                 "success": _curve(mine, success, primary, arm, sizes),
                 **{metric: _curve(mine, metric, primary, arm, sizes) for metric in BY_ARM},
             }

@@ -139,7 +139,7 @@ def _curve(material: Material, file: Path) -> Picture | None:
 
 def _per_arm(material: Material, total: int, arm: str) -> float:
     ratio = material.protocol.ratio
-    return total * ratio[material.protocol.position(arm)] / sum(ratio)
+    return total * material.protocol.ratio_of(arm) / sum(ratio)
 
 
 def _ends(curve: "pd.DataFrame") -> str:

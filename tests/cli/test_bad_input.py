@@ -14,7 +14,7 @@ VALUES = [
     (
         "protocols.small.colour=red",
         "protocols.small: unknown key 'colour'",
-        "allowed: allocation, arms, blinding, eligibility",
+        "allowed: adaptations, allocation, arms, blinding, eligibility",
     ),
     ("seeds=3", "unknown key 'seeds': did you mean 'seed'?", "allowed: name, protocols, region, replicates"),
     (
