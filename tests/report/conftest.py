@@ -17,7 +17,7 @@ from sim.report.picture import Picture
 from sim.report.pictures import MAKERS
 from sim.sensitivity import vary
 from sim.sensitivity import write as write_sensitivity
-from sim.variation import Sensitivity
+from sim.variation import STANDARD, Sensitivity
 
 EFFECTS = """treatment,class,mean,sd,low,high,trials,patients,basis
 talking,psychological,-1.3,0.4,-2.1,-0.5,1,45,direct
@@ -95,7 +95,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Results:
     (folder / "size_curve.csv").write_text(size_curve())
     plan = Plan(posteriors={"toy": draws}, workers=1)
     write_examples(folder, study, results, plan)
-    write_sensitivity(folder, vary(study, Sensitivity(replicates=128), plan))
+    write_sensitivity(folder, vary(study, Sensitivity(vary=(STANDARD[0], STANDARD[3]), replicates=128), plan))
     (folder / "region.csv").write_text(REGION)
     (folder / "synthesis" / "toy").mkdir(parents=True)
     write_synthesis(folder / "synthesis" / "toy")
