@@ -41,7 +41,7 @@ def numbered(study: Study, blocks: int) -> Iterator[tuple[int, BlockTables]]:
 
 def peak() -> float:
     """Largest resident memory of this process so far, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def main(replicates: int) -> None:

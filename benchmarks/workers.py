@@ -31,7 +31,7 @@ def blocks() -> list[Measure]:
     study = Study.load(STUDY)
     one, size = seconds(study, 1)
     two, _ = seconds(study, 2)
-    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6
     return [
         Measure(OF, f"two workers, times as fast as one ({BLOCKS} blocks)", one / two, "1.80"),
         Measure(OF, "block's file, kB", size / 1e3),
