@@ -14,7 +14,6 @@ from sim.study import Study
 if TYPE_CHECKING:
     import pandas as pd
 
-EXAMPLES = ("success", "no success", "near the line")
 
 
 def shown(study: Study) -> list[str]:
