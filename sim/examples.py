@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-
 def shown(study: Study) -> list[str]:
     """Name the protocols that get examples: the main one, and every other that may end early."""
     main = study.main[0]
