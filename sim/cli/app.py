@@ -2,12 +2,14 @@
 
 import sys
 import traceback
+from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
 
-from sim.cli.console import complain
+from sim.cli.console import complain, out
 from sim.core.errors import InputError, RunError
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -18,9 +20,19 @@ ParserError: type[Any] = typer.BadParameter.__mro__[2]
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"sim {version('sim')}", highlight=False)
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")] = False,
+    print_version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
+    ] = False,
 ) -> None:
     """Simulate clinical trials of low back pain: reported trials, priors, virtual patients, sample size."""
 
@@ -49,26 +61,32 @@ def command() -> typer.Typer:
         validate,
     )
 
-    app.command("run")(run.study_run)
-    app.command()(collect.collect)
-    app.command()(studies.check)
-    app.command()(size.size)
-    app.command()(region.region)
-    app.command()(sensitivity.sensitivity)
-    app.command()(predict.predict)
-    app.command()(adaptive.adaptive)
-    app.command()(replay.replay)
-    app.command()(compare.compare)
-    app.command()(run.report)
-    app.command()(export.export)
-    app.add_typer(evidence.app, name="evidence")
-    app.command()(fit.fit)
-    app.command()(prior.prior)
-    app.command()(boundaries.boundaries)
-    app.command()(analyse.analyse)
-    app.command()(scaffold.init)
-    app.command()(scaffold.schema)
-    app.command()(validate.validate)
+    panels: dict[str, dict[str, Callable[..., object]]] = {
+        "Studies": {
+            "init": scaffold.init,
+            "check": studies.check,
+            "run": run.study_run,
+            "collect": collect.collect,
+            "report": run.report,
+            "replay": replay.replay,
+            "export": export.export,
+        },
+        "Designs": {
+            "size": size.size,
+            "compare": compare.compare,
+            "sensitivity": sensitivity.sensitivity,
+            "region": region.region,
+            "boundaries": boundaries.boundaries,
+            "adaptive": adaptive.adaptive,
+        },
+        "Evidence": {"fit": fit.fit, "prior": prior.prior},
+        "Real trials": {"analyse": analyse.analyse, "predict": predict.predict},
+        "Installation": {"schema": scaffold.schema, "validate": validate.validate},
+    }
+    for panel, commands in panels.items():
+        for name, function in commands.items():
+            app.command(name, rich_help_panel=panel)(function)
+    app.add_typer(evidence.app, name="evidence", rich_help_panel="Evidence")
     return app
 
 

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -169,3 +170,7 @@ def test_the_process_leaves_with_the_same_code(two_arm_file, tmp_path, arguments
     assert (ended.stdout == "") == (code != 0)
     assert len(ended.stderr.splitlines()) == (1 if code else 0)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    assert call(capsys, "--version").out == f"sim {version('sim')}\n"

@@ -7,6 +7,7 @@ import sys
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -58,15 +59,21 @@ def test_what_a_part_says_itself_comes_first_and_defaults_are_told():
     assert (known["Arm.ratio"]["default"], known["Arm.ratio"]["minimum"]) == (1, 1)
 
 
+def _definitions(code: str) -> dict[str, Any]:
+    """Run code that prints a schema in a process of its own."""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return json.loads(answer.stdout)["$defs"]
+
+
 def test_the_schema_is_the_same_in_a_process_that_has_loaded_nothing_else():
     """Two parts of one name are told apart by their modules, so only the last piece of a name is compared."""
     code = (
         "import json; from sim.core.schema import json_schema; from sim.study import Study; "
         "print(json.dumps(json_schema(Study)))"
     )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    alone, here = json.loads(answer.stdout)["$defs"], schema_of(Study)["$defs"]
-    assert sorted(name.split("__")[-1] for name in alone) == sorted(name.split("__")[-1] for name in here)
+    loaded = "from sim.cli.app import command; command(); "
+    alone, among = (_definitions(first + code) for first in ("", loaded))
+    assert sorted(name.split("__")[-1] for name in alone) == sorted(name.split("__")[-1] for name in among)
     assert len(alone["Spending"]["anyOf"]) > 5
 
 
