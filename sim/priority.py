@@ -93,7 +93,8 @@ def between_lives(treated: Sequence[Floats], control: Sequence[Floats], order: S
     """Shares of pairs won and lost between two groups of lives of the same patients, (2, replicate).
 
     A patient is compared with every other, not with their own life in the other arm: two patients of a
-    trial are never the same person. Outcomes as in ``compare_pairs``, each (patient, replicate).
+    trial are never the same person. Outcomes as in ``compare_pairs``, each (patient, replicate); those of a
+    patient who is in no trial are nan.
     """
     margins, (n, replicates) = [level.margin for level in order], treated[0].shape
     found = np.empty((2, replicates))
@@ -103,5 +104,6 @@ def between_lives(treated: Sequence[Floats], control: Sequence[Floats], order: S
         for begin in range(0, n, AT_A_TIME):
             some = [one[begin : begin + AT_A_TIME, None] for one in ours]
             counts += [each.sum() for each in decide_pairs(some, theirs, margins)]
-        found[:, r] = counts / (n * (n - 1))
+        there = [~np.isnan(one[0]) for one in (ours, theirs)]
+        found[:, r] = counts / (there[0].sum() * there[1].sum() - (there[0] & there[1]).sum())
     return found

@@ -14,6 +14,7 @@ from sim.data import ABSENT
 from sim.endpoints import PAIN, Endpoint, Scale
 from sim.events import REASONS, Events
 from sim.findings import Finding
+from sim.operations.costs import rows_of_last, up_to
 from sim.protocol import Protocol
 from sim.trial import TrialRecord
 
@@ -71,7 +72,7 @@ def tabulate(protocol: Protocol, record: TrialRecord, block: int, truth: Mapping
 def _conduct(protocol: Protocol, record: TrialRecord, size: int) -> Table:
     """What only some operations know of each trial: unfinished, screened, and the wait of each arm."""
     found: Table = {}
-    conduct, among = record.conduct, record.randomised[size]
+    conduct, last = record.conduct, rows_of_last(record.data.arm, record.randomised[[size]])[0]
     if np.isfinite(protocol.operations.latest):
         found["unfinished"] = record.unfinished[size]
     if record.cost is not None:
@@ -79,12 +80,11 @@ def _conduct(protocol: Protocol, record: TrialRecord, size: int) -> Table:
         for arm, spent in zip(protocol.arms, record.cost.by_arm, strict=True):
             found[f"cost {arm.name}"] = spent[size]
     if conduct.screened is not None:
-        last = np.take_along_axis(conduct.screened, np.maximum(among - 1, 0)[None], axis=0)[0]
-        found["screened"] = np.where(among > 0, last, 0.0)
+        found["screened"] = up_to(conduct.screened, last[None])[0]
     if conduct.kits is not None:
         found |= _kits(protocol, record, whole=size == len(record.sizes) - 1)
     if conduct.start is not None and conduct.waited is not None:
-        inside = np.arange(len(conduct.start))[:, None] < among
+        inside = np.arange(len(conduct.start))[:, None] <= last
         begun = inside & np.isfinite(conduct.start)
         for k, arm in enumerate(protocol.arms):
             mine = record.data.arm == k

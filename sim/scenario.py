@@ -181,11 +181,16 @@ class Scenario(Part):
         """Refuse what is known of an arm's first treatment alone."""
         if arm.then and self.costs:
             raise wrong(f"{where}.then: costs are counted for one treatment an arm; leave the costs out")
+        if arm.then and self.unblinding:
+            raise wrong(f"{where}.then: adverse events are those of the first treatment; no 'unblinding'")
+        for name in arm.treatments if arm.then else ():
+            if self.treatments[name].beyond_pain:
+                raise wrong(f"{where}.then: '{name}' has 'beyond_pain', which would not end with it")
         for name in arm.treatments[1:]:
-            if self.treatments[name].beyond_pain or self.treatments[name].waiting:
-                raise wrong(
-                    f"{where}.then: '{name}' has 'beyond_pain' or 'waiting'; allowed: neither in a step"
-                )
+            if self.treatments[name].waiting:
+                raise wrong(f"{where}.then: '{name}' has 'waiting'; allowed: in a first treatment")
+            if self.treatments[name].adverse_events:
+                raise wrong(f"{where}.then: '{name}' has 'adverse_events'; allowed: in a first treatment")
 
     def _check_names(self, used: Self) -> None:
         """Refuse adverse events and outcomes that are named but nowhere described."""

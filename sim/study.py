@@ -41,6 +41,8 @@ def code_digest(counting: bool = False) -> str:
     files = [file.relative_to(home) for file in sorted(home.rglob("*.py"))]
     chosen = [file for file in files if file.parts[0] not in OUTSIDE and (str(file) in COUNTING) == counting]
     text = {str(file): (home / file).read_text("utf-8") for file in chosen}
+    if not counting:
+        text["measures.csv"] = (home / "measures.csv").read_text("utf-8")  # ranges, steps and directions
     return loading.digest(text, np.__version__, version("scipy"))
 
 

@@ -14,7 +14,7 @@ from sim.findings import Finding, decide, side_by_side
 from sim.lives import create
 from sim.observation import Ground, Lived, analyse, observe
 from sim.operations.base import Conduct
-from sim.operations.costs import Spent
+from sim.operations.costs import Spent, together
 from sim.protocol import Protocol
 from sim.scenario import Scenario
 from sim.stages import pass_through
@@ -98,7 +98,7 @@ def all_at_once(ground: Ground, sizes: tuple[int, ...]) -> TrialRecord:
     seen = looks.at(ended, cuts)
     finished, randomised, unfinished = calendar(lived.conduct.enrolled, protocol, seen, sizes)
     end = End(findings, ended, finished, randomised, seen, unfinished)
-    return record(ground, sizes, (data, lived), end)
+    return record(ground, sizes, (data, lived), (end, spent(ground, (data, lived), randomised, finished)))
 
 
 def stage_by_stage(ground: Ground, sizes: tuple[int, ...]) -> TrialRecord:
@@ -107,7 +107,8 @@ def stage_by_stage(ground: Ground, sizes: tuple[int, ...]) -> TrialRecord:
     findings = tuple(side_by_side(found) for found in zip(*(p.findings for p in passages), strict=True))
     names = ("ended", "finished", "randomised", "analysed", "unfinished")
     end = End(findings, *(np.stack([getattr(passage, name) for passage in passages]) for name in names))
-    return record(ground, sizes, (passages[-1].data, passages[-1].lived), end)
+    costs = [spent(ground, (p.data, p.lived), p.randomised[None], p.finished[None]) for p in passages]
+    return record(ground, sizes, (passages[-1].data, passages[-1].lived), (end, together(costs)))
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,23 @@ class End:
     unfinished: Mask
 
 
-def record(ground: Ground, sizes: tuple[int, ...], last: tuple[TrialData, Lived], end: End) -> TrialRecord:
+def spent(
+    ground: Ground, passed: tuple[TrialData, Lived], randomised: Ints, finished: Floats
+) -> Spent | None:
+    """Price what patients used until trials ended, both (size, replicate); None: there are no prices."""
+    (data, lived), costs = passed, ground.world.truth.costs
+    if costs is None:
+        return None
+    used = usage(ground.protocol, lived.world, data.arm, lived.life, lived.conduct)
+    return costs.spent(used, randomised, finished)
+
+
+def record(
+    ground: Ground, sizes: tuple[int, ...], last: tuple[TrialData, Lived], how: tuple[End, Spent | None]
+) -> TrialRecord:
     """Write down what a block of trials leaves behind; ``last`` are the patients of the largest size."""
-    data, lived = last
-    truth, life, cost = ground.world.truth, lived.life, None
-    if truth.costs is not None:
-        used = usage(ground.protocol, lived.world, data.arm, life, lived.conduct)
-        cost = truth.costs.spent(used, end.randomised, end.finished)
+    (data, lived), (end, cost) = last, how
+    life = lived.life
     return TrialRecord(
         sizes=sizes,
         findings=tuple(found.without(end.unfinished) for found in end.findings),

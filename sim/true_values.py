@@ -19,6 +19,10 @@ Floats = NDArray[np.float64]
 
 OTHER_PATIENTS = 2_000_000_000
 """First block of the patients whose potential outcomes give the true values."""
+ACTUAL = Possible(therapists_shared=False)
+"""What happens in a trial, as far as it says who is randomised."""
+NEVER_AT_RISK = -1.0
+"""Week until which those are followed who were not randomised."""
 
 
 def true_values(protocol: Protocol, scenario: Scenario, draws: Draws, n: int) -> dict[str, Floats]:
@@ -49,8 +53,8 @@ Lives = dict[Possible, TrialData]
 
 def _whole_lives(protocol: Protocol, world: World, name: str, streams: Streams) -> Lives:
     arm = np.full(world.baseline.shape, protocol.position(name), dtype=np.int64)
-    lives = {}
-    for possible in {Possible.under(estimand) for estimand in protocol.estimands.values()}:
+    lives, possibles = {}, {Possible.under(estimand) for estimand in protocol.estimands.values()}
+    for possible in possibles | ({ACTUAL} if protocol.run_in else set()):
         life = experience(protocol, world, arm, streams, possible)
         events = lose(life, world, protocol.weeks, streams).events if possible.stopping else life.events
         whole = TrialData(
@@ -63,14 +67,18 @@ def _whole_lives(protocol: Protocol, world: World, name: str, streams: Streams) 
             others=life.others,
             rescued=life.rescued,
         )
-        lives[possible] = _from_randomisation(protocol, whole) if protocol.run_in else whole
-    return lives
+        lives[possible] = whole
+    return _from_randomisation(protocol, lives) if protocol.run_in else lives
 
 
-def _from_randomisation(protocol: Protocol, whole: TrialData) -> TrialData:
-    """Keep the lives of those who pass the run-in, the same in every arm, from its end."""
+def _from_randomisation(protocol: Protocol, lives: Lives) -> Lives:
+    """Keep the lives of those who pass the run-in as it happens, the same in every arm, from its end.
+
+    A strategy that supposes that nobody stops supposes it of the patients who are randomised.
+    """
     assert protocol.run_in is not None
-    return whole.only(goes_on(protocol, whole)).since(protocol.run_in.weeks)
+    passes = goes_on(protocol, lives[ACTUAL])
+    return {key: whole.only(passes).since(protocol.run_in.weeks) for key, whole in lives.items()}
 
 
 def _contrast(protocol: Protocol, estimand: Estimand, lives: dict[str, Lives]) -> Floats:
@@ -111,7 +119,10 @@ def _values(estimand: Estimand, endpoint: Endpoint, data: TrialData) -> Floats:
 def _by_pairs(estimand: Estimand, endpoint: Endpoint, data: list[TrialData], values: list[Floats]) -> Floats:
     """Win ratio, win odds or net benefit of lives in an arm against those in the control, (replicate,)."""
     groups = [
-        [level.of(estimand.on_treatment(one), value, endpoint.better) for level in estimand.order]
+        [
+            np.where(one.arm == ABSENT, np.nan, level.of(estimand.on_treatment(one), value, endpoint.better))
+            for level in estimand.order
+        ]
         for one, value in zip(data, values, strict=True)
     ]
     shares = between_lives(groups[0], groups[1], estimand.order)
@@ -125,8 +136,11 @@ def _log_hazard_ratio(estimand: Estimand, endpoint: Endpoint, data: list[TrialDa
     (Struthers & Kalbfleisch 1986, doi:10.1093/biomet/73.2.363); a replicate's own value carries the noise of
     its patients.
     """
+    absent = np.concatenate([one.arm == ABSENT for one in data])
     time = np.concatenate([estimand.variable(one, endpoint) for one in data])
+    time = np.where(absent, NEVER_AT_RISK, time)
     event = np.concatenate([np.asarray(estimand.event(one, endpoint)) for one in data])
+    event = np.where(absent, np.zeros_like(event), event)
     treated = np.repeat([1.0, 0.0], len(time) // 2)[:, None] * np.ones(time.shape[1])
     times = Times(time, event, np.zeros(time.shape, dtype=np.int64))
     return fit_cox(times, (treated,)).coefficients[:, 0]

@@ -1,6 +1,6 @@
 """What a trial costs: prices are claims about the world, quantities are counted in each simulated trial."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +93,15 @@ class Spent:
     by_arm: Floats
 
 
+def together(sizes: Sequence[Spent | None]) -> Spent | None:
+    """Put what trials of each size cost side by side."""
+    known = [one for one in sizes if one is not None]
+    if not known:
+        return None
+    total, by_arm = np.concatenate([one.total for one in known]), [one.by_arm for one in known]
+    return Spent(total, np.concatenate(by_arm, axis=1))
+
+
 @dataclass(frozen=True)
 class CostLevels:
     """The prices in a block, each (replicate,)."""
@@ -119,19 +128,30 @@ class CostLevels:
         patients += used.kits * self.per_kit
         for name, price in self.per_treated_week.items():
             patients += used.treated.get(name, 0.0) * price
-        by_arm = np.stack(
-            [_by_size(np.where(used.arm == k, patients, 0.0), randomised) for k in range(used.arms)]
-        )
+        last = rows_of_last(used.arm, randomised)
+        by_arm = np.stack([_by_size(np.where(used.arm == k, patients, 0.0), last) for k in range(used.arms)])
         months = np.minimum(finished[:, None, :], used.closed) - used.opened
         sites = len(used.opened) * self.per_site
         sites = sites + np.maximum(months, 0.0).sum(axis=1) / WEEKS_A_MONTH * self.per_site_month
-        last = np.take_along_axis(used.screened, np.maximum(randomised - 1, 0), axis=0)
-        screening = np.where(randomised > 0, last, 0.0) * self.per_screened
+        screening = up_to(used.screened, last) * self.per_screened
         return Spent(self.fixed + sites + screening + by_arm.sum(axis=0), by_arm)
 
 
-def _by_size(each: Floats, randomised: Ints) -> Floats:
-    """Sum over the patients randomised, (size, replicate), of what each costs, (patient, replicate)."""
-    so_far = np.cumsum(each, axis=0)
-    last = np.take_along_axis(so_far, np.maximum(randomised - 1, 0), axis=0)
-    return np.where(randomised > 0, last, 0.0)
+def rows_of_last(arm: Ints, randomised: Ints) -> Ints:
+    """Row of the last patient randomised, (size, replicate); −1: nobody was.
+
+    Who enters and is not randomised has a row too, and a negative arm.
+    """
+    number = np.cumsum(arm >= 0, axis=0)
+    rows = np.stack([(number < many).sum(axis=0) for many in randomised])
+    return np.where(randomised > 0, np.minimum(rows, len(arm) - 1), -1)
+
+
+def up_to(so_far: Floats, last: Ints) -> Floats:
+    """What had come together at these rows, (size, replicate), of a running count, (patient, replicate)."""
+    return np.where(last >= 0, np.take_along_axis(so_far, np.maximum(last, 0), axis=0), 0.0)
+
+
+def _by_size(each: Floats, last: Ints) -> Floats:
+    """Sum of what patients cost, (patient, replicate), over those up to these rows, (size, replicate)."""
+    return up_to(np.cumsum(each, axis=0), last)

@@ -12,12 +12,12 @@ from sim.core.errors import InputError
 from sim.core.loading import dump, validate
 from sim.core.streams import Streams
 from sim.data import ABSENT
-from sim.lives import create, experience
+from sim.lives import Possible, create, experience
 from sim.protocol import Protocol
 from sim.scenario import Scenario
 from sim.steps import Patients, Steps
 from sim.trial import TrialRecord, simulate
-from sim.true_values import true_values
+from sim.true_values import _whole_lives, true_values
 from tests.adaptations.trials import nature
 from tests.montecarlo import assert_mean, assert_share
 
@@ -253,6 +253,35 @@ def test_only_responders_to_the_run_in_are_randomised(two_arm):
         columns = np.column_stack([np.ones(who.sum()), record.data.arm[who, r] == 1, start[who, r]])
         beta = np.linalg.lstsq(columns, record.data.score[who, r, -1], rcond=None)[0]
         assert record.findings[0].estimate.estimate[0, 0, r] == pytest.approx(beta[1])
+
+
+def test_the_same_patients_are_randomised_whatever_a_strategy_supposes(two_arm):
+    """Without stopping more would pass the run-in; the hypothetical truth is that of those who did pass."""
+    chosen = protocol(two_arm, WITHDRAWAL, ("active", "control"), run_in=RUN_IN, n=60)
+    primary = dump(chosen.estimands["primary"])
+    hypothetical = primary | {"intercurrent_events": {"discontinuation": "hypothetical"}}
+    estimands = {"primary": primary, "supposed": hypothetical}
+    chosen = validate(dump(chosen) | {"estimands": estimands}, Protocol, "t")
+    streams = Streams(21, 0)
+    scenario = two_arm.scenarios["expected"]
+    world = create(chosen, scenario, scenario.realise(chosen, Draws(streams, {})), 200, streams)
+    first, second = (
+        _whole_lives(chosen, world, "active", streams)[Possible(stopping, True, False)].arm != ABSENT
+        for stopping in (True, False)
+    )
+    assert (first == second).all()
+    assert 0 < first.mean() < 1
+
+
+def test_pairs_after_a_run_in_are_of_those_who_passed_it(two_arm):
+    order = [{"outcome": "value", "margin": 1}]
+    chosen = protocol(two_arm, WITHDRAWAL, ("active", "control"), run_in=RUN_IN, n=60)
+    pairs = dump(chosen.estimands["primary"]) | {"summary": "net_benefit", "order": order}
+    look = {"analysis": {"kind": "win_ratio", "estimand": "primary", "measure": "net_benefit"}, "rule": RULE}
+    chosen = validate(dump(chosen) | {"estimands": {"primary": pairs}, "looks": [look]}, Protocol, "t")
+    scenario = nature(two_arm)
+    truth = true_values(chosen, scenario, Draws(Streams(21, 0), {}), 400)["primary"]
+    assert_mean(estimates(run(chosen, scenario, 2)), float(truth.mean()), detects=0.1)
 
 
 @pytest.mark.slow

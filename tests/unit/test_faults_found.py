@@ -1,5 +1,7 @@
 """Faults that a reading found, each held by what it got wrong."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,10 +11,11 @@ from sim.core.errors import InputError
 from sim.core.loading import dump, validate
 from sim.core.streams import Streams
 from sim.lives import create, experience, lose
+from sim.operations.costs import rows_of_last
 from sim.protocol import Protocol
 from sim.rules.base import Looks, Rule
 from sim.scenario import Scenario
-from sim.study import Study
+from sim.study import Study, code_digest
 from sim.trial import TrialRecord, simulate
 from sim.true_values import true_values
 from tests.montecarlo import assert_mc
@@ -180,3 +183,56 @@ def test_an_estimand_is_analysed_once(two_arm_file):
     first = "{analysis: {kind: ancova, estimand: primary}, rule: {kind: one_sided, alpha: 0.025}}"
     with pytest.raises(InputError, match="'primary' is analysed twice"):
         Study.load(two_arm_file, (f"protocols.small.looks=[{first}, {again}]",))
+
+
+PRICES = {"fixed": assume(1000), "per_patient": assume(100), "per_screened": assume(1)}
+
+
+def test_rows_of_the_last_randomised_pass_over_those_who_were_not():
+    arm = np.array([[0, -1], [-1, -1], [1, 0], [0, 1]])
+    found = rows_of_last(arm, np.array([[1, 0], [2, 1], [3, 2]]))
+    assert found.tolist() == [[0, -1], [2, 2], [3, 3]]
+
+
+def test_a_smaller_adaptive_trial_costs_what_it_costs_alone(two_arm):
+    """Its patients have the arms of their own trial, not those of the largest size."""
+    look = {
+        "when": {"fractions": [0.5, 1]},
+        "analysis": {"kind": "ancova", "estimand": "primary"},
+        "rule": {"kind": "group_sequential", "spending": {"kind": "ld_obrien_fleming"}},
+    }
+    change = [{"kind": "blinded_sd", "planned_sd": 2.0, "most_times": 1.5}]
+    scenario = nature(two_arm, costs=PRICES)
+    sizes = {"both": [120], "alone": []}
+    runs = {
+        name: run(
+            design(two_arm, looks=[look], adaptations=change, sizes=more, n=200 if more else 120), scenario, 1
+        )
+        for name, more in sizes.items()
+    }
+    both, alone = (runs[name][0].cost for name in ("both", "alone"))
+    assert (both.total[0] == alone.total[0]).all()
+    assert (both.by_arm[:, 0] == alone.by_arm[:, 0]).all()
+
+
+def test_a_step_is_refused_what_is_simulated_of_a_first_treatment_alone(two_arm):
+    tree = dump(two_arm.protocols["small"])
+    step = {"treatment": "drug", "at": 4}
+    tree["arms"][0] |= {"then": [step]}
+    chosen = validate(tree, Protocol, "t")
+    scenario = dump(two_arm.scenarios["expected"])
+    scenario["treatments"]["drug"]["adverse_events"] = {"nausea": assume(0.3)}
+    with pytest.raises((InputError, ValueError), match="adverse_events"):
+        validate(scenario, Scenario, "t").check(chosen)
+
+
+def test_another_range_of_a_measure_is_other_code(monkeypatch):
+    """Blocks of a run are not taken over when the table of measures has changed."""
+    read = Path.read_text
+    before = code_digest.__wrapped__()
+
+    def changed(self, *arguments, **named):
+        return read(self, *arguments, **named) + ("\n" if self.name == "measures.csv" else "")
+
+    monkeypatch.setattr(Path, "read_text", changed)
+    assert code_digest.__wrapped__() != before

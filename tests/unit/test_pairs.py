@@ -56,6 +56,9 @@ def test_lives_are_compared_with_those_of_other_patients():
     assert (won, lost) == pytest.approx((2 / 6, 2 / 6))
     wins, _ = compare_pairs([one[:, 0] for one in treated], [one[:, 0] for one in control], [0, 0])
     assert wins[0, 0] == 1, "a patient's own two lives differ, and are left out"
+    nobody = np.full((2, 1), np.nan)
+    among = [[np.concatenate([each, nobody]) for each in group] for group in (treated, control)]
+    assert between_lives(*among, order)[:, 0] == pytest.approx((2 / 6, 2 / 6)), "who is absent is in no pair"
 
 
 def test_without_an_effect_nobody_wins(two_arm):
