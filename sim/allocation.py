@@ -133,6 +133,6 @@ def among_open(
 def by_shares(shares: NDArray[np.float64], n: int, streams: Streams) -> Ints:
     """Assign every patient at random with the shares of (arm, replicate), (patient, replicate)."""
     below = np.cumsum(shares, axis=0)
-    below[-1] = np.inf
+    below[below > 1 - 1e-9] = np.inf  # the last arm that gets any, however the sum is rounded
     uniform = streams("share").random((n, shares.shape[1]))
     return np.asarray((uniform[None] >= below[:, None]).sum(axis=0))

@@ -130,7 +130,7 @@ class Protocol(Part):
         if self.multiplicity is not None:
             self._check_multiplicity(self.multiplicity)
         self._check_stages()
-        self.operations.check(names, self.primary_week)
+        self.operations.check(names, self.last_week)
         return self
 
     def _check_estimand(self, name: str, estimand: Estimand, arms: list[str]) -> None:
@@ -240,6 +240,17 @@ class Protocol(Part):
             raise wrong("adaptations: arms taken together in 'groups' cannot be adapted; leave one out")
         if self.adaptations and not when.interim:
             raise wrong("adaptations: there is no interim look; give looks[0].when one")
+        if self.adaptations and self.run_in is not None:
+            raise wrong("adaptations: not after a run-in; leave one out")
+        windows = any(arm.opens or arm.closes for arm in self.arms)
+        if windows and rule.by_stage:
+            raise wrong(
+                "looks[0].rule: 'combination' needs every arm in every stage; leave out 'opens' and 'closes'"
+            )
+        if windows and any(adaptation.sets_shares for adaptation in self.adaptations):
+            raise wrong(
+                "adaptations: response_adaptive shares know no 'opens' and 'closes' of arms; leave one out"
+            )
         for place, adaptation in enumerate(self.adaptations):
             try:
                 adaptation.check(rule, len(self.compared))
@@ -249,8 +260,12 @@ class Protocol(Part):
 
     def _check_looks(self, when: Timing, rule: Rule) -> None:
         """Refuse looks at which the rule or the analysis would not know what it needs."""
-        if any(number >= self.n for number in when.patients):
-            raise wrong(f"looks[0].when.patients: must be below n = {self.n}; the last look is at all")
+        smallest = min(self.sizes, default=self.n)
+        if any(number >= smallest for number in when.patients):
+            which = "the smallest of 'sizes'" if self.sizes else "n"
+            raise wrong(
+                f"looks[0].when.patients: must be below {which} = {smallest}; the last look is at all"
+            )
         if rule.by_stage and not when.by_count:
             raise wrong("looks[0].when: a rule with planned weights needs 'fractions' alone")
         if self.information_varies and isinstance(rule, GroupSequential):
@@ -342,7 +357,9 @@ class Protocol(Part):
     @property
     def information_varies(self) -> bool:
         """Whether a look's share of the planned patients is known only when it comes."""
-        return bool(self.looks[0].when.weeks) or (self.resizes and not self.looks[0].rule.by_stage)
+        when = self.looks[0].when
+        by_chance = bool(when.weeks) or bool(when.fractions and when.patients)
+        return by_chance or (self.resizes and not self.looks[0].rule.by_stage)
 
     def most(self, n: int) -> int:
         """Return the most patients that a trial planned with ``n`` may recruit."""
@@ -401,8 +418,9 @@ class Protocol(Part):
 
     @property
     def last_week(self) -> float:
-        """Latest week that any look's estimand asks for."""
-        return max(self.estimands[look.analysis.estimand].visit for look in self.looks)
+        """Latest week that any look's estimand, or its analysis' second period, asks for."""
+        asked = [self.estimands[look.analysis.estimand].visit for look in self.looks]
+        return max(*asked, *(getattr(look.analysis, "second", 0.0) for look in self.looks))
 
     @property
     def primary_week(self) -> float:

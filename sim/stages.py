@@ -47,6 +47,8 @@ class Seen:
     ----------
     week
         Of the look, (replicate,).
+    size
+        Patients planned in all when it comes, (replicate,).
     who
         Patients with the primary visit, (patient, replicate).
     data
@@ -58,6 +60,7 @@ class Seen:
     """
 
     week: Floats
+    size: Ints
     who: Mask
     data: TrialData
     analysed: tuple[Analysed, ...]
@@ -78,7 +81,8 @@ def pass_through(ground: Ground, size: int) -> Passage:
         verdict = _without(_verdict(protocol, size, seen), dropped)
         if look == looks - 1 or not protocol.adaptations:
             continue
-        before, plan = plan, _adapt(protocol, plan, _standing(protocol, seen, verdict, enrolled))
+        began = np.where(_within(arm, plan.size) == ABSENT, np.inf, enrolled)
+        before, plan = plan, _adapt(protocol, plan, _standing(protocol, seen, verdict, began))
         fresh = (plan.dropped & ~before.dropped)[list(protocol.compared)]
         dropped = np.where(fresh[:, None], look, dropped)
         later = enrolled > seen[-1].week
@@ -117,7 +121,8 @@ def _see(ground: Ground, lived: Lived, arm: Ints, at: tuple[int, Ints, list[Seen
     look, size, before = at
     protocol, enrolled = ground.protocol, lived.conduct.enrolled
     passed = np.where(arm == ABSENT, np.inf, enrolled + protocol.last_week)
-    week = protocol.looks[0].when.due(look, size, passed)
+    week = protocol.looks[0].when.due(look, size, passed, _share(protocol, size, before))
+    week = np.maximum(week, before[-1].week) if before else week
     who = passed <= np.minimum(week, protocol.operations.latest)
     whole = observe(ground, lived, arm, (len(arm),))
     data = whole.only(who)
@@ -125,7 +130,17 @@ def _see(ground: Ground, lived: Lived, arm: Ints, at: tuple[int, Ints, list[Seen
     stage = analysed[0][0]
     if protocol.looks[0].rule.by_stage and before:
         stage = analyse(protocol, protocol.looks[0], whole.only(who & ~before[-1].who))[0]
-    return Seen(week, who, data, analysed, stage)
+    return Seen(week, size, who, data, analysed, stage)
+
+
+def _share(protocol: Protocol, size: Ints, before: list[Seen]) -> Floats | None:
+    """Share of the patients at which a look is due: in a trial made smaller, spread over those to come."""
+    planned, look = protocol.looks[0].when.fractions, len(before)
+    if not before or not planned:
+        return None
+    now, done = before[-1].who.sum(axis=0), planned[look - 1]
+    spread = (now + (planned[look] - done) / (1 - done) * (size - now)) / size
+    return np.where(size < before[0].size, spread, planned[look])
 
 
 def _verdict(protocol: Protocol, size: int, seen: list[Seen]) -> Verdict:
@@ -162,13 +177,14 @@ def _without(verdict: Verdict, dropped: Ints) -> Verdict:
 
 
 def _adapt(protocol: Protocol, plan: Plan, standing: Standing) -> Plan:
-    """Make every change, then close the arms whose test has ended."""
+    """Make every change, then close the arms whose test has ended; nobody new goes to a closed arm."""
     for adaptation in protocol.adaptations:
         plan = adaptation.adapt(plan, standing)
-    return plan.close(standing.ended)
+    return plan.close(standing.ended).share_among_open()
 
 
-def _standing(protocol: Protocol, seen: list[Seen], verdict: Verdict, enrolled: Floats) -> Standing:
+def _standing(protocol: Protocol, seen: list[Seen], verdict: Verdict, began: Floats) -> Standing:
+    """Say how the trials stand; ``began`` is inf for who is not among the patients planned now."""
     now, look = seen[-1], len(seen) - 1
     estimate, better = now.analysed[0]
     compared, control = protocol.compared, protocol.control
@@ -192,7 +208,7 @@ def _standing(protocol: Protocol, seen: list[Seen], verdict: Verdict, enrolled: 
         control=control,
         ended=ended,
         passed=now.who.sum(axis=0),
-        randomised=(enrolled <= now.week).sum(axis=0),
+        randomised=(began <= now.week).sum(axis=0),
         sd=_blinded_sd(protocol, now.data),
         ratio=np.array(protocol.ratio, dtype=np.float64),
         bounds=bounds(protocol.fractions).efficacy_z if bounds else None,

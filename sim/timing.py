@@ -58,7 +58,7 @@ class Timing(Part):
             return (*(number / n for number in self.patients), 1.0)
         return tuple((k + 1) / (self.interim + 1) for k in range(self.interim + 1))
 
-    def due(self, look: int, size: Ints, passed: Floats) -> Floats:
+    def due(self, look: int, size: Ints, passed: Floats, share: Floats | None = None) -> Floats:
         """Week of a look, (replicate,).
 
         Parameters
@@ -67,6 +67,8 @@ class Timing(Part):
             Patients planned in all, (replicate,).
         passed
             Week in which each patient passes the primary visit, (patient, replicate); inf is never.
+        share
+            Of the patients who have passed it, (replicate,), in place of the ``fractions``.
         """
         inside = np.sort(passed, axis=0)
 
@@ -78,7 +80,8 @@ class Timing(Part):
             return everybody
         triggers = []
         if self.fractions:
-            triggers.append(week_of(np.ceil(size * self.fractions[look] - 1e-9).astype(np.int64)))
+            wanted = self.fractions[look] if share is None else share
+            triggers.append(week_of(np.ceil(size * wanted - 1e-9).astype(np.int64)))
         if self.patients:
             triggers.append(week_of(np.minimum(self.patients[look], size)))
         if self.weeks:

@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
+TINY = 1e-12
 VAGUE = 1e6
 """Variance of an arm without patients, in squares of the summary's unit: nothing is known of it."""
 
@@ -48,6 +49,13 @@ class Plan:
     def close(self, arms: Mask) -> "Plan":
         """Let arms (arm, replicate) recruit no more."""
         return replace(self, open=self.open & ~arms)
+
+    def share_among_open(self) -> "Plan":
+        """Divide the shares of closed arms among the open ones, in proportion to theirs."""
+        if self.shares is None:
+            return self
+        shares = np.where(self.open, self.shares, 0.0)
+        return replace(self, shares=shares / np.maximum(shares.sum(axis=0), TINY))
 
 
 @dataclass(frozen=True)
@@ -131,6 +139,8 @@ class Adaptation(Family):
     """A change of the plan at an interim look."""
 
     home: ClassVar[str] = "sim.adaptations"
+    sets_shares: ClassVar[bool] = False
+    """Whether new patients are allocated by shares that follow what was seen."""
 
     def most(self, n: int) -> int:
         """Return the most patients that a trial planned with ``n`` may recruit."""

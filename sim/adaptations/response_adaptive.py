@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from sim.adaptations.base import Adaptation, Floats, Mask, Plan, Standing
+from sim.adaptations.base import TINY, Adaptation, Floats, Mask, Plan, Standing
 from sim.core.parts import wrong
 from sim.rules.base import Rule
 from sim.rules.best_normal import best_probability
 
 Share = Annotated[float, Field(ge=0, le=1)]
-TINY = 1e-12
 
 
 class ResponseAdaptive(Adaptation):
@@ -26,6 +25,7 @@ class ResponseAdaptive(Adaptation):
     """
 
     kind: Literal["response_adaptive"] = "response_adaptive"
+    sets_shares: ClassVar[bool] = True
     power: Share | Literal["growing"] = 0.5
     control_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     at_least: Share = 0.0
@@ -38,14 +38,19 @@ class ResponseAdaptive(Adaptation):
         return self
 
     def check(self, rule: Rule, compared: int) -> None:
-        """Refuse shares that cannot sum to 1."""
+        """Refuse shares that cannot sum to 1, and a test that knows the planned ones alone."""
+        if rule.by_stage and compared > 1:
+            raise wrong(
+                "response_adaptive: a rule of kind 'combination' tests several arms by the correlation of "
+                "the planned allocation; use another rule, or drop_arms"
+            )
         if self.at_least * (compared + 1) > 1:
             raise wrong(f"at_least: {self.at_least:g} of {compared + 1} arms is more than 1")
 
     def adapt(self, plan: Plan, standing: Standing) -> Plan:
         """Set the shares of new patients."""
         power = standing.passed / plan.size / 2 if self.power == "growing" else self.power
-        competing = plan.open.copy()
+        competing = plan.open & ~standing.ended
         if self.control_share is not None:
             competing[standing.control] = False
         best = best_probability(standing.mean, standing.variance, competing)

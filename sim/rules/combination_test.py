@@ -1,4 +1,4 @@
-"""Stage-wise p-values combined across looks, whatever was changed at a look."""
+"""Stage-wise p-values combined across looks."""
 
 from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
@@ -22,7 +22,8 @@ class CombinationTest(Rule):
     The level holds whatever is changed at a look for the patients to come (Lehmacher & Wassmer 1999,
     doi:10.1111/j.0006-341X.1999.01286.x). Several compared arms are tested closed, each intersection by
     Dunnett's test stage by stage (Bretz et al. 2006, doi:10.1002/bimj.200510232), so that the family-wise
-    error holds whichever arms are dropped. ``futile_below`` stops an arm (non-binding) whose z is below it.
+    error holds whichever arms are dropped; the arms of an intersection must keep the planned ratio to the
+    control. ``futile_below`` stops an arm (non-binding) whose z is below it.
     """
 
     kind: Literal["combination"] = "combination"
