@@ -22,8 +22,18 @@ PARAMETERS = {
     "response": "placebo response at the plateau, points (positive is improvement)",
     "response_half_weeks": "weeks to half of the placebo response",
     "effect_half_weeks": "weeks to half of a treatment's effect",
+    "tau_sd": "SD between trials of the logarithm of the SD between patients",
+    "sd_growth": "growth of the SD between patients, as a power of 1 + week",
+    "reliability": "share of the variance between patients at baseline that is not rating error",
 }
 
+OF_RATES = {
+    "reference": "log hazard (or logit) under the reference",
+    "between_trials": "SD between trials of the log hazard under the reference",
+    "tau": "SD between trials of a treatment's log hazard ratio",
+    "omega": "SD between treatments of one class of their log hazard ratios",
+}
+"""What a fit of rates tells of each cause, by the beginning of its name."""
 
 FIGURES = {
     "forest": "Forest plot: each treatment's effect against the reference with its 95 % interval",
@@ -188,13 +198,21 @@ def heterogeneity(fit: Fit) -> Grid | None:
     """How far trials and treatments differ, and the placebo response through time."""
     rows: list[list[Entry | str]] = [
         [
-            PARAMETERS.get(name, name.replace("_", " ")),
+            _quantity(name),
             between(Interval(row["mean"], row["low"], row["high"])),
         ]
         for name, row in _saved(fit, "heterogeneity").items()
     ]
     caption = f"What else the synthesis '{fit.name}' found"
     return grid(caption, ["quantity", "mean (95 % interval)"], rows) if rows else None
+
+
+def _quantity(name: str) -> str:
+    """Name a quantity of a fit in words."""
+    for begin, words in OF_RATES.items():
+        if name not in PARAMETERS and name.startswith(f"{begin}_"):
+            return f"{words}: {name.removeprefix(begin + '_').replace('_', ' ')}"
+    return PARAMETERS.get(name, name.replace("_", " "))
 
 
 def effects(fit: Fit) -> Grid | None:

@@ -216,6 +216,9 @@ def test_who_is_not_randomised_after_a_run_in_is_in_no_table(eventful):
         {"name": "control", "treatment": "placebo"},
         {"name": "active", "treatment": "placebo", "weeks": 2, "then": [{"treatment": "drug", "at": 2}]},
     ]
+    for scenario in tree["scenarios"].values():  # events are simulated of a first treatment
+        of = scenario["treatments"]
+        of["placebo"]["adverse_events"] = of["drug"].pop("adverse_events")
     trial = rebuild(validate(tree, Study, "test"), ("small", "expected"), 3, Plan(workers=1))
     arm = trial.record.data.arm[:, 3]
     adsl, adqs, adae = (dataset.frame for dataset in Adam("s", trial).datasets())
