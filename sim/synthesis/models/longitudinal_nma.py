@@ -7,7 +7,7 @@ from sim.core.loading import digest as digest_of
 from sim.synthesis.base import Tell
 from sim.synthesis.question import NetworkQuestion
 
-MODEL_VERSION = 4
+MODEL_VERSION = 5
 """Part of the digest: raise it when the model, not the configuration, changes the numbers."""
 
 
