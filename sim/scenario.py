@@ -256,7 +256,8 @@ class Scenario(Part):
         """Say the scenario in words."""
         why = f"{self.because[:1].upper()}{self.because[1:]}: " if self.because else ""
         null = ", every arm is the control treatment under another name" if self.null else ""
-        return f"{why}{self.population.words()}; {self.claims.words()}{null}."
+        run = f" {said}." if (said := self.conditions.words()) else ""
+        return f"{why}{self.population.words()}; {self.claims.words()}{null}.{run}"
 
     def only(self, protocol: Protocol) -> Self:
         """Return the scenario with just the treatments that the protocol uses."""

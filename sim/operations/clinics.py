@@ -1,10 +1,12 @@
 """Clinics with few therapists, who treat the patients of all sites from one list."""
 
+from collections.abc import Sequence
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from sim.core.parts import Part, wrong
+from sim.operations.holidays import Away
 from sim.operations.queues import Desk, GroupDesk
 
 
@@ -61,8 +63,8 @@ class Clinic(Part):
                 f"{self.capacity:g} a week that its clinic gives"
             )
 
-    def desk(self) -> Desk:
+    def desk(self, absences: Sequence[Away] = ()) -> Desk:
         """Open the clinic for one trial."""
         if self.groups:
-            return GroupDesk(self.capacity, self.groups.size, self.groups.every)
-        return Desk(self.capacity)
+            return GroupDesk(self.capacity, self.groups.size, self.groups.every, absences)
+        return Desk(self.capacity, absences)

@@ -1,13 +1,17 @@
 """What we do not control about a trial's operations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from sim.claims import AboveZero, Positive, Read, Share
+from sim.claims import AboveZero, Claim, Positive, Read, Share
 from sim.core.parts import Part
+from sim.operations.holidays import Holiday, HolidayLevels, refuse_overlap
+from sim.operations.rates import Competitor, CompetitorLevels, Growth, GrowthLevels
 
 Floats = NDArray[np.float64]
 
@@ -40,19 +44,39 @@ class Conditions(Part):
         None, description="weeks from a kit's arrival until it expires; none: never"
     )
 
+    growth: Growth | None = Field(None, description="of a site's rate after its opening; none: full at once")
+    holidays: tuple[Holiday, ...] = Field((), description="weeks in which less goes on")
+    competing: tuple[Competitor, ...] = Field((), description="other trials that take patients")
+
+    @model_validator(mode="after")
+    def _holidays_apart(self) -> Self:
+        refuse_overlap(self.holidays)
+        return self
+
+    def words(self) -> str:
+        """Say how recruitment changes through time; nothing where it does not."""
+        parts: Sequence[Growth | Holiday | Competitor | None] = (self.growth, *self.holidays, *self.competing)
+        said = "; ".join(part.words() for part in parts if part)
+        return said[:1].upper() + said[1:]
+
     def levels(self, read: Read) -> "ConditionLevels":
         """Give every claim its value in each replicate."""
+        growth = None if self.growth is None else self.growth.levels("conditions.growth", read)
+        holidays, competing = (
+            tuple(part.levels(f"conditions.{name}[{k}]", read) for k, part in enumerate(getattr(self, name)))
+            for name in ("holidays", "competing")
+        )
         values = {
             name: read(f"conditions.{name}", claim)
             for name in type(self).model_fields
-            if (claim := getattr(self, name)) is not None
+            if isinstance(claim := getattr(self, name), Claim)
         }
-        return ConditionLevels(**values)
+        return ConditionLevels(**values, growth=growth, holidays=holidays, competing=competing)
 
 
 @dataclass(frozen=True)
 class ConditionLevels:
-    """The conditions' values in a block, each (replicate,) or None, in the same units."""
+    """The conditions' values in a block, claims (replicate,) or None, in the same units."""
 
     between_sites: Floats | None = None
     never_recruits: Floats | None = None
@@ -63,3 +87,6 @@ class ConditionLevels:
     patience: Floats | None = None
     delivery: Floats | None = None
     shelf_life: Floats | None = None
+    growth: GrowthLevels | None = None
+    holidays: tuple[HolidayLevels, ...] = ()
+    competing: tuple[CompetitorLevels, ...] = ()

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.operations.base import Course, Intake
+from sim.operations.holidays import HolidayLevels
 from sim.operations.supply import Parcels
 
 Floats = NDArray[np.float64]
@@ -43,6 +44,11 @@ class People:
             self.gone = enrolled + intake.stays.leave
         self.latest = np.minimum(self.ready + patience, self.gone)
         self._conditions = intake.conditions
+
+    @property
+    def holidays(self) -> tuple[HolidayLevels, ...]:
+        """Weeks in which clinics give less."""
+        return self._conditions.holidays
 
     def in_order(self, chosen: Mask, replicate: int) -> Ints:
         """Patients in the order in which they are ready."""

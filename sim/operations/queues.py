@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from sim.operations.holidays import Away
+
 SLACK = 1e-9
 """Of the capacity, so that a sum of shares that should be whole is not a rounding error above it."""
 
@@ -58,13 +60,15 @@ class Desk:
         When each patient begins, in the order of coming; ``inf``: not up to now.
     """
 
-    def __init__(self, capacity: float):
+    def __init__(self, capacity: float, absences: Sequence[Away] = ()):
         from simpy import Container, Environment  # here: reading a study must not load it
 
         self._clock = Environment()
         self._capacity = capacity
         self._free = Container(self._clock, init=capacity * (1 + SLACK))
         self.begin: list[float] = []
+        if absences:
+            self._clock.process(self._give_less(absences))
 
     def send(self, line: Line) -> None:
         """Let more patients come, each when ready."""
@@ -78,6 +82,27 @@ class Desk:
             self._clock.run()
         elif until > self._clock.now:
             self._clock.run(until)
+
+    def _give_less(self, absences: Sequence[Away]) -> Iterator[Any]:
+        """Take sessions out in holidays, as courses end: nobody begins before enough are out."""
+        clock, free = self._clock, self._free
+        for away in absences:
+            yield clock.timeout(max(away.at - clock.now, 0.0))
+            taken = free.get(self._capacity * away.share)
+            if not taken.triggered:
+                free.get_queue.remove(taken)
+                free.get_queue.insert(0, taken)
+                self._let_next_one_look()
+            yield clock.timeout(away.weeks)
+            if taken.triggered:
+                free.put(self._capacity * away.share)
+            else:
+                taken.cancel()
+                self._let_next_one_look()
+
+    def _let_next_one_look(self) -> None:
+        """Put back nothing, which lets the first in the line see whether it fits."""
+        self._free.put(self._capacity * SLACK**2)
 
     def _come(self, line: Line, first: int) -> Iterator[Any]:
         for patient, ready in enumerate(line.ready):
@@ -96,7 +121,7 @@ class Desk:
                 yield place
             if not place.triggered:
                 place.cancel()
-                free.put(self._capacity * SLACK**2)  # nothing, but lets the next one look whether it fits
+                self._let_next_one_look()
                 return
             begins = clock.now
         self.begin[first + patient] = begins
@@ -107,8 +132,8 @@ class Desk:
 class GroupDesk(Desk):
     """Treats in groups of up to ``size`` that start every so many weeks, with whoever waits then."""
 
-    def __init__(self, capacity: float, size: int, every: float):
-        super().__init__(capacity)
+    def __init__(self, capacity: float, size: int, every: float, absences: Sequence[Away] = ()):
+        super().__init__(capacity, absences)
         self._size, self._every, self._date = size, every, 0
         self._coming: list[tuple[Line, int, int]] = []
         self._waves: Any = None
@@ -130,7 +155,7 @@ class GroupDesk(Desk):
             here = [(line, p, f) for line, p, f in self._coming if line.ready[p] <= clock.now]
             later = self._coming[len(here) :]
             here = [(line, p, f) for line, p, f in here if line.latest(p) >= clock.now]
-            while here and free.level >= here[0][0].need[here[0][1]]:
+            while here and not free.get_queue and free.level >= here[0][0].need[here[0][1]]:
                 group, here = here[: self._size], here[self._size :]
                 line, patient, _ = group[0]
                 free.get(line.need[patient])
@@ -144,17 +169,19 @@ class GroupDesk(Desk):
         self._free.put(need)
 
 
-def serve(line: Line, capacity: float) -> list[float]:
+def serve(line: Line, capacity: float, absences: Sequence[Away] = ()) -> list[float]:
     """Say when each patient of a whole line begins; ``inf`` for those who gave up."""
-    desk = Desk(capacity)
+    desk = Desk(capacity, absences)
     desk.send(line)
     desk.run()
     return desk.begin
 
 
-def serve_groups(line: Line, capacity: float, size: int, every: float) -> list[float]:
+def serve_groups(
+    line: Line, capacity: float, size: int, every: float, absences: Sequence[Away] = ()
+) -> list[float]:
     """Say when each patient of a whole line begins in a group; ``inf`` for those who gave up."""
-    desk = GroupDesk(capacity, size, every)
+    desk = GroupDesk(capacity, size, every, absences)
     desk.send(line)
     desk.run()
     return desk.begin

@@ -11,10 +11,11 @@ from sim.core.parts import suggest, wrong
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.operations.base import Conduct, Floats, Intake, Ints, Operations
 from sim.operations.clinics import Clinic
-from sim.operations.pauses import Pause, calendar, overlap, working
+from sim.operations.holidays import slacks
+from sim.operations.pauses import Pause, Slack, calendar, overlap, working
 from sim.operations.recruitment import OpenSites
 from sim.operations.supply import Supply
-from sim.operations.underway import Underway, begin
+from sim.operations.underway import Places, Underway, begin
 
 
 class Sites(Operations):
@@ -104,7 +105,9 @@ class Sites(Operations):
         rate = intake.site_rate if at.presenting is None else at.presenting * admitted
         sites = OpenSites.draw(self.sites, self.open_every, rate, at, streams)
         gaps, share = streams("arrival").standard_exponential(shape), streams("site").random(shape)
-        enrolled, sites, site = self._arrive(sites, gaps, share)
+        enrolled, sites, site = self._arrive(
+            sites, gaps, share, slacks(self.pauses, at.holidays, self.latest)
+        )
         if at.screening is not None:
             enrolled = enrolled + at.screening
         enrolled[enrolled > self.latest] = np.inf
@@ -116,14 +119,21 @@ class Sites(Operations):
 
     def treat(self, recruited: Conduct, intake: Intake, streams: Streams) -> Underway:
         """Open the clinics and shelves of trials whose recruitment is known; their clocks stand at 0."""
-        return begin(self.clinics, self.supply, recruited, intake, streams)
+        places = Places(self.clinics, self.supply, self.latest)
+        return begin(places, recruited, intake, streams)
 
-    def _arrive(self, sites: OpenSites, gaps: Floats, share: Floats) -> tuple[Floats, OpenSites, Ints]:
-        """Week and site of each arrival; the sites recruit in weeks that pauses do not count in."""
-        at_work = replace(sites, opened=working(sites.opened, self.pauses))
+    def _arrive(
+        self, sites: OpenSites, gaps: Floats, share: Floats, less: Sequence[Slack]
+    ) -> tuple[Floats, OpenSites, Ints]:
+        """Week and site of each arrival; the sites recruit by a clock that pauses and holidays hold up."""
+        rivals = tuple(
+            replace(rival, begins=working(rival.begins, less), ends=working(rival.ends, less))
+            for rival in sites.rivals
+        )
+        at_work = replace(sites, opened=working(sites.opened, less), rivals=rivals)
         if self.close_idle is not None:
             at_work = at_work.without_idle(self.close_idle, gaps, share)
         week = at_work.arrivals(gaps)
         site = at_work.place(week, share)
-        closed = None if at_work.closed is None else calendar(at_work.closed, self.pauses)
-        return calendar(week, self.pauses), replace(sites, closed=closed), site
+        closed = None if at_work.closed is None else calendar(at_work.closed, less)
+        return calendar(week, less), replace(sites, closed=closed), site

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sim.core.streams import Streams
 from sim.operations.base import Conduct, Intake, Kits
 from sim.operations.clinics import Clinic
+from sim.operations.holidays import absences
 from sim.operations.people import People
 from sim.operations.queues import Desk, Line
 from sim.operations.supply import Shelf, Supply, Takers
@@ -27,6 +28,15 @@ class Waits:
     gap: Floats
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where patients may wait, and the week in which every trial is stopped."""
+
+    clinics: tuple[Clinic, ...]
+    supply: Supply | None
+    latest: float
+
+
 @dataclass
 class Underway:
     """The clinics and shelves of a block of trials, with their clocks.
@@ -39,8 +49,7 @@ class Underway:
         Whether each patient has been sent to the clinic or site, (patient, replicate).
     """
 
-    clinics: tuple[Clinic, ...]
-    supply: Supply | None
+    places: Places
     conduct: Conduct
     patience: Floats
     sent: Mask
@@ -56,11 +65,11 @@ class Underway:
         new = ~self.sent & (enrolled <= until) & (enrolled < np.inf)
         self.sent |= new
         people = People(intake, enrolled, self.patience)
-        for place, clinic in enumerate(self.clinics):
+        for place, clinic in enumerate(self.places.clinics):
             arms = [intake.names.index(name) for name in clinic.arms]
             self._send_to_clinic(place, clinic, people, new & np.isin(intake.arm, arms))
-        if self.supply is not None:
-            for arm in (intake.names.index(name) for name in self.supply.arms):
+        if self.places.supply is not None:
+            for arm in (intake.names.index(name) for name in self.places.supply.arms):
                 self._send_to_sites(arm, people, new & (intake.arm == arm))
         for (_, replicate), (desk, _) in self.desks.items():
             desk.run(float(until[replicate]))
@@ -75,7 +84,8 @@ class Underway:
             here = people.in_order(new[:, replicate], replicate)
             key = (place, replicate)
             if key not in self.desks:
-                self.desks[key] = (clinic.desk(), [])
+                absent = absences(people.holidays, self.places.latest, replicate)
+                self.desks[key] = (clinic.desk(absent), [])
             desk, known = self.desks[key]
             length = "course" if clinic.groups else "weeks"
             asked = ("ready", length, "need", "patience", "gone")
@@ -83,7 +93,7 @@ class Underway:
             known += here.tolist()
 
     def _send_to_sites(self, arm: int, people: People, new: Mask) -> None:
-        assert self.supply is not None
+        assert self.places.supply is not None
         assert self.conduct.site is not None
         assert self.conduct.opened is not None
         for replicate in np.flatnonzero(new.any(axis=0)).tolist():
@@ -93,7 +103,7 @@ class Underway:
                 key = (arm, at, replicate)
                 if key not in self.shelves:
                     opened = float(self.conduct.opened[at, replicate])
-                    self.shelves[key] = (Shelf(self.supply, people.parcels(replicate), opened), [])
+                    self.shelves[key] = (Shelf(self.places.supply, people.parcels(replicate), opened), [])
                 shelf, known = self.shelves[key]
                 here = mine[site == at]
                 shelf.send(Takers(*people.of(here, replicate, ("ready", "weeks", "latest", "gone"))))
@@ -109,11 +119,11 @@ class Underway:
             self._note(waits, people, known, (replicate, shelf.begin), until)
             waits.used[known, replicate], waits.gap[known, replicate] = shelf.kits, shelf.gap
         kits = None
-        if self.supply is not None and opened is not None:
-            at_first = self.supply.stock * len(opened) * len(self.supply.arms)
+        if self.places.supply is not None and opened is not None:
+            at_first = self.places.supply.stock * len(opened) * len(self.places.supply.arms)
             shipped = np.full(enrolled.shape[1], float(at_first))
             for (_, _, replicate), (shelf, _) in self.shelves.items():
-                shipped[replicate] += shelf.shipped - self.supply.stock
+                shipped[replicate] += shelf.shipped - self.places.supply.stock
             kits = Kits(waits.used, waits.gap, shipped)
         waited = waits.start - people.wait
         return replace(self.conduct, start=waits.start, gave_up=waits.gave_up, waited=waited, kits=kits)
@@ -136,12 +146,10 @@ class Underway:
         waits.gave_up[never, replicate] = people.wait[never, replicate] + patience[tired]
 
 
-def begin(
-    clinics: tuple[Clinic, ...], supply: Supply | None, conduct: Conduct, intake: Intake, streams: Streams
-) -> Underway:
+def begin(places: Places, conduct: Conduct, intake: Intake, streams: Streams) -> Underway:
     """Open the clinics and sites of a block of trials whose recruitment is known."""
     shape = conduct.enrolled.shape
     patience = np.full(shape, np.inf)
     if intake.conditions.patience is not None:
         patience = intake.conditions.patience * streams("patience").standard_exponential(shape)
-    return Underway(clinics, supply, conduct, patience, np.zeros(shape, dtype=bool))
+    return Underway(places, conduct, patience, np.zeros(shape, dtype=bool))

@@ -7,8 +7,9 @@ import pytest
 
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.operations.base import Stays
+from sim.operations.holidays import HolidayLevels
 from sim.operations.sites import Sites
-from tests.operations.test_sites import clinic, intake, sites
+from tests.operations.test_sites import ONE, clinic, intake, sites
 
 CONDITIONS = {"between_sites": 1.2, "patience": 3.0, "delivery": 3.0}
 FEW = {
@@ -16,6 +17,7 @@ FEW = {
     "groups": {"clinics": [clinic(therapists=1, groups={"size": 3, "every": 2})]},
     "supply": {"supply": {"arms": ["therapy", "control"], "weeks_a_kit": 2, "stock": 2, "reorder_at": 0}},
 }
+HOLIDAY = HolidayLevels(5.0, 3.0, 10.0, 0.5 * ONE, 0 * ONE)
 
 
 def asked(n: int = 60):
@@ -37,8 +39,10 @@ def in_pieces(operations: Sites, given, weeks: list[float]):
 
 @pytest.mark.parametrize("kind", FEW)
 @pytest.mark.parametrize("pauses", [[13.0], [0.5, 4, 4, 30, 100]])
-def test_a_trial_that_is_paused_is_the_same_trial(kind, pauses):
+@pytest.mark.parametrize("holidays", [(), (HOLIDAY,)])
+def test_a_trial_that_is_paused_is_the_same_trial(kind, pauses, holidays):
     operations, given = sites(sites=4, **FEW[kind]), asked()
+    given = replace(given, conditions=replace(given.conditions, holidays=holidays))
     whole, pieces = operations.conduct(given, Streams(5, 0)), in_pieces(operations, given, pauses)
     waited = (whole.start > 0) & np.isfinite(whole.start)
     assert waited.mean() > 0.1
