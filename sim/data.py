@@ -61,6 +61,8 @@ class TrialData:
         Why treatment was stopped, position in ``REASONS``, (patient, replicate).
     enrolled
         Week of randomisation, (patient, replicate); None: not known.
+    covariates
+        Baseline measures that choose an estimand's population, by name, (patient, replicate).
     streams
         Of the block, for an analysis that draws; a single trial taken out of its block has none.
     """
@@ -76,6 +78,7 @@ class TrialData:
     therapist: Ints | None = None
     reason: Ints | None = None
     enrolled: Floats | None = None
+    covariates: Mapping[str, Floats] = field(default_factory=dict)
     streams: Streams | None = None
 
     def visit(self, week: float) -> int:
@@ -152,6 +155,7 @@ class TrialData:
             therapist=None if self.therapist is None else self.therapist[:, r],
             reason=None if self.reason is None else self.reason[:, r],
             enrolled=None if self.enrolled is None else self.enrolled[:, r],
+            covariates={name: values[:, r] for name, values in self.covariates.items()},
             streams=None,
         )
 

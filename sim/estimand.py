@@ -11,7 +11,8 @@ from scipy.special import logit
 from sim.core.loops import put_where_before
 from sim.core.parts import Part, wrong
 from sim.data import Mask, TrialData
-from sim.endpoints import Endpoint, TimeToResponse
+from sim.eligibility import Limits
+from sim.endpoints import PAIN, Endpoint, TimeToResponse
 from sim.priority import Level, Measure, order_words
 
 Floats = NDArray[np.float64]
@@ -67,12 +68,23 @@ class Strategies(Part):
     )
 
 
+class Subgroup(Limits):
+    """Patients whose baseline measure (``pain``, or a covariate) lies within limits, both ends included."""
+
+    measure: str
+
+    def words(self) -> str:
+        """Say who they are."""
+        return f"{self.measure.replace('_', ' ')} {super().words()} at baseline"
+
+
 class Estimand(Part):
     """What is to be estimated.
 
-    The five attributes of ICH E9(R1): treatments (``contrast``), population (all randomised, or the
-    principal stratum of those who would stay on every compared treatment), variable (``endpoint`` at
-    ``visit``), intercurrent events with their strategies, and the population-level summary.
+    The five attributes of ICH E9(R1): treatments (``contrast``), population (all randomised, those of them
+    within limits at baseline, or the principal stratum of those who would stay on every compared treatment),
+    variable (``endpoint`` at ``visit``), intercurrent events with their strategies, and the population-level
+    summary.
     """
 
     endpoint: str
@@ -80,6 +92,7 @@ class Estimand(Part):
     contrast: Contrast
     summary: Summary
     intercurrent_events: Strategies = Strategies()
+    population: Subgroup | None = Field(None, description="a subgroup of the randomised; by default all")
     order: tuple[Level, ...] = Field(
         (), description="of a summary of pairs: outcomes that tell two patients apart, the first that does"
     )
@@ -107,6 +120,17 @@ class Estimand(Part):
     def only(self, arm: str) -> "Estimand":
         """Return the estimand of one compared arm."""
         return self.model_copy(update={"contrast": Contrast(of=(arm,), to=self.contrast.to)})
+
+    def holds(self, data: TrialData) -> Mask:
+        """Who is in the population, as far as baseline tells, (patient, replicate)."""
+        if self.population is None:
+            return np.ones(data.arm.shape, dtype=bool)
+        measure = self.population.measure
+        return self.population.admit(data.baseline if measure == PAIN else data.covariates[measure])
+
+    def of_population(self, data: TrialData) -> TrialData:
+        """Return the data of those who are in the population; the others are absent."""
+        return data.only(self.holds(data)) if self.population else data
 
     def better(self, endpoint: Endpoint) -> Literal["lower", "higher"]:
         """Direction in which the summary is better: of pairs won the higher, else that of the endpoint."""
@@ -212,6 +236,7 @@ class Estimand(Part):
         stopping = events.discontinuation.replace("_", " ")
         stratum = events.discontinuation == "principal_stratum"
         who = "patients who would stay on either treatment" if stratum else "all randomised patients"
+        who += f" with {self.population.words()}" if self.population else ""
         rescue = "" if events.rescue == "treatment_policy" else f"; rescue medication: {events.rescue}"
         by = f"; pairs are decided by {order_words(self.order)}" if self.order else ""
         return (

@@ -71,12 +71,16 @@ class Finding:
 def decide(
     protocol: Protocol, analysed: Sequence[Analysed], verdict: Verdict, looks: Looks
 ) -> tuple[tuple[Finding, ...], Ints]:
-    """Decide every look's estimand; the first one's verdict ends the trial, (size, replicate)."""
+    """Decide every look's estimand; the verdict on those that decide ends the trial, (size, replicate)."""
     ended = verdict.look.max(axis=0)
+    deciding = {place: verdict.one(row) for row, place in enumerate(protocol.deciding)}
+    if protocol.subgroup is None:
+        deciding = {0: verdict}
     findings = []
-    for look, (estimate, better) in zip(protocol.looks, analysed, strict=True):
-        found = verdict
-        if look is not protocol.looks[0]:
+    for place, (look, (estimate, better)) in enumerate(zip(protocol.looks, analysed, strict=True)):
+        if place in deciding:
+            found = deciding[place]
+        else:
             success = np.array(looks.of(look.rule.success(estimate, better)), dtype=bool)
             at = np.broadcast_to(ended, (len(success), *ended.shape))
             won = np.take_along_axis(success, at[:, :, None], axis=2)[:, :, 0]

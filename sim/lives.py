@@ -1,7 +1,7 @@
 """Patients before they meet an arm, and what they live through in it, whether it is seen or not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,8 @@ AT_A_TIME = 64
 class World:
     """The same patients before they meet an arm: who they are and what would happen.
 
-    ``starts`` are the latent baselines of the protocol's other instruments, (patient, replicate).
+    ``starts`` are the latent baselines of the protocol's other instruments, ``covariates`` the baseline
+    measures that choose its estimands' populations, (patient, replicate).
     """
 
     truth: Truth
@@ -42,6 +43,7 @@ class World:
     trajectories: Trajectories
     hazards: Hazards
     steps: tuple[LaterEffect, ...] = ()
+    covariates: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ def create(protocol: Protocol, scenario: Scenario, truth: Truth, n: int, streams
     """Enrol ``n`` patients a replicate and foresee what would happen to them under every arm."""
     population = scenario.population
     cohort = population.enrol(n, protocol.eligibility, truth.pain, streams)
-    covariates = population.describe(cohort, protocol.eligibility, streams, truth.covariates)
+    wanted = truth.covariates | protocol.chosen_by
+    covariates = population.describe(cohort, protocol.eligibility, streams, wanted)
     scores = {name: standard.score(covariates[name]) for name, standard in truth.standards.items()}
     effects = effects_of(truth.arms, scores, cohort.true.shape, streams)
     own = _departures(truth.covariance, protocol.weeks, cohort.true, streams)
@@ -119,7 +122,8 @@ def create(protocol: Protocol, scenario: Scenario, truth: Truth, n: int, streams
         LaterEffect(later, *effects_of((later.levels,), scores, cohort.true.shape, streams))
         for later in truth.later
     )
-    return World(truth, cohort, baseline, starts, trajectories, Hazards(truth.arms), steps)
+    chosen_by = {name: covariates[name] for name in protocol.chosen_by}
+    return World(truth, cohort, baseline, starts, trajectories, Hazards(truth.arms), steps, chosen_by)
 
 
 def _let_clusters_differ(departure: Floats, protocol: Protocol, truth: Truth, streams: Streams) -> None:

@@ -68,6 +68,7 @@ def observe(ground: Ground, lived: Lived, arm: Ints, sizes: tuple[int, ...]) -> 
         therapist=life.therapist,
         reason=life.events.reason,
         enrolled=lived.conduct.enrolled,
+        covariates=ground.world.covariates,
         streams=ground.streams,
     )
 
@@ -89,7 +90,7 @@ def analyse(protocol: Protocol, look: Look, data: TrialData) -> tuple[Estimate, 
 
 
 def _observations(protocol: Protocol, estimand: Estimand, data: TrialData) -> Observations:
-    endpoint = protocol.endpoints[estimand.endpoint]
+    endpoint, data = protocol.endpoints[estimand.endpoint], estimand.of_population(data)
     value = estimand.variable(data, endpoint)
     arm, of, to, arms = _compared(protocol, estimand, data.arm)
     return Observations(

@@ -104,7 +104,8 @@ def summarise(
         at_size = estimates["n"] == size
         yield from _whole_trial(protocol, int(size), trials)
         if protocol.has_family:
-            yield from _family(scenario, protocol, int(size), {k: v[at_size] for k, v in estimates.items()})
+            family = at_size & of_family(protocol, estimates)
+            yield from _family(scenario, protocol, int(size), {k: v[family] for k, v in estimates.items()})
         for name, estimand in protocol.estimands.items():
             look = next((look for look in protocol.looks if look.analysis.estimand == name), None)
             for arm in estimand.contrast.of if look else ():
@@ -125,6 +126,14 @@ def _whole_trial(protocol: Protocol, size: int, trials: Table) -> Iterator[Chara
     for metric, column in [*known, ("pipeline", "pipeline")] if len(protocol.fractions) > 1 else known:
         mean = average(np.asarray(trials[column][rows], dtype=np.float64))
         yield Characteristic(size, "", "", metric, mean.value, mean.mcse, int(rows.sum()))
+
+
+def of_family(protocol: Protocol, estimates: Table) -> NDArray[np.bool_]:
+    """Rows of the hypotheses that share a level, (row,): without ``multiplicity`` those that decide."""
+    if protocol.multiplicity is not None:
+        return np.ones(len(estimates["n"]), dtype=bool)
+    named = [protocol.looks[place].analysis.estimand for place in protocol.deciding]
+    return np.asarray(np.logical_or.reduce([estimates["estimand"] == name for name in named]))
 
 
 def family_metrics(scenario: Scenario, protocol: Protocol) -> dict[str, bool]:

@@ -203,6 +203,12 @@ class Protocol(Part):
         if len(self.fractions) > 1 and self.visits[-1] > self.primary_week:
             week = f"{self.primary_week:g}"
             raise wrong(f"visits: with interim looks none may be later than the primary one, week {week}")
+        second = getattr(look.analysis, "second", self.visits[-1])
+        if second not in self.visits[1:]:
+            allowed = ", ".join(f"{week:g}" for week in self.visits[1:])
+            raise wrong(
+                f"looks[{place}].analysis.second: there is no visit at week {second:g}; allowed: {allowed}"
+            )
         self._check_filling(f"looks[{place}]", look)
         needed, given = look.analysis.target, self.estimands[name].summary
         if needed not in (None, given):
@@ -256,7 +262,31 @@ class Protocol(Part):
                 adaptation.check(rule, len(self.compared))
             except PydanticCustomError as error:
                 raise wrong(f"adaptations[{place}].{error.message()}") from None
+        if self.subgroup is not None:
+            self._check_subgroup(self.subgroup)
         self._check_looks(when, rule)
+
+    def _check_subgroup(self, name: str) -> None:
+        """Refuse a subgroup that is not tested beside all patients, for the same thing in the same way."""
+        where, first = "adaptations: enrichment", self.looks[0]
+        if len(self.adaptations) > 1:
+            raise wrong(f"{where}: goes with no other adaptation; leave the others out")
+        if self.operations.treats:
+            raise wrong(f"{where}: clinics would treat those who are turned away; leave the clinics out")
+        if name not in self.estimands:
+            raise wrong(f"{where}: unknown estimand '{name}':{suggest(name, self.estimands)}")
+        whole, part = self.estimands[first.analysis.estimand], self.estimands[name]
+        if whole.population or not part.population:
+            raise wrong(f"{where}: '{name}' needs a 'population', and the first look's estimand has none")
+        if part.model_copy(update={"population": None}) != whole:
+            raise wrong(f"{where}: '{name}' must differ from the first look's estimand in 'population' alone")
+        alike = first.model_copy(update={"analysis": first.analysis.model_copy(update={"estimand": name})})
+        if [look.analysis.estimand for look in self.looks].count(name) != 1 or not any(
+            look.model_copy(update={"when": first.when}) == alike for look in self.looks
+        ):
+            raise wrong(
+                f"{where}: one look must analyse '{name}' with the analysis and rule of the first look"
+            )
 
     def _check_looks(self, when: Timing, rule: Rule) -> None:
         """Refuse looks at which the rule or the analysis would not know what it needs."""
@@ -274,9 +304,10 @@ class Protocol(Part):
         if rule.by_stage and len(self.compared) > 1 and kind not in ("ancova", "t", "responder_difference"):
             allowed = "ancova, t or responder_difference"
             raise wrong(f"looks[0].analysis: an arm may have no patients in a stage; use {allowed}")
-        for place, look in enumerate(self.looks if self.is_staged else ()):
-            if look.analysis.model_dump().get("kind") in ("multiple_imputation", "conditional_mean"):
-                raise wrong(f"looks[{place}].analysis: cannot leave out who is not yet seen; use mmrm")
+        for place, look in enumerate(self.looks):
+            out = self.is_staged or self.estimands[look.analysis.estimand].population
+            if out and look.analysis.model_dump().get("kind") in ("multiple_imputation", "conditional_mean"):
+                raise wrong(f"looks[{place}].analysis: cannot leave out patients; use mmrm")
 
     def _check_multiplicity(self, multiplicity: Multiplicity) -> None:
         if len(self.fractions) > 1:
@@ -326,6 +357,21 @@ class Protocol(Part):
         """Share of the patients with the primary visit planned at each look, the last being 1."""
         return self.looks[0].when.planned(self.n)
 
+    def planned(self, n: int) -> tuple[float, ...]:
+        """Share of the patients with the primary visit planned at each look of a trial of ``n``."""
+        return self.looks[0].when.planned(n)
+
+    @property
+    def subgroup(self) -> str | None:
+        """Estimand of the subgroup in which the trial may go on alone; None: it stays as it is."""
+        return next((one.narrows_to for one in self.adaptations if one.narrows_to is not None), None)
+
+    @property
+    def deciding(self) -> tuple[int, ...]:
+        """Positions of the looks that decide when the trial ends: the first, and the subgroup's."""
+        named = [look.analysis.estimand for look in self.looks]
+        return (0,) if self.subgroup is None else (0, named.index(self.subgroup))
+
     @property
     def compared(self) -> tuple[int, ...]:
         """Positions of the arms that the first look compares with the control."""
@@ -347,7 +393,8 @@ class Protocol(Part):
     @property
     def has_family(self) -> bool:
         """Whether the success of all hypotheses together is asked for."""
-        return self.multiplicity is not None or (len(self.fractions) > 1 and len(self.compared) > 1)
+        several = len(self.compared) > 1 or self.subgroup is not None
+        return self.multiplicity is not None or (len(self.fractions) > 1 and several)
 
     @property
     def resizes(self) -> bool:
@@ -375,6 +422,12 @@ class Protocol(Part):
         wanted = np.ceil(np.outer(sizes, self.fractions) - 1e-9).astype(np.int64)
         cuts = np.unique(wanted)
         return tuple(int(cut) for cut in cuts), Looks(self.fractions, np.searchsorted(cuts, wanted))
+
+    @property
+    def chosen_by(self) -> set[str]:
+        """Baseline measures beside pain that choose the population of an estimand."""
+        chosen = [estimand.population for estimand in self.estimands.values()]
+        return {subgroup.measure for subgroup in chosen if subgroup is not None} - {PAIN}
 
     @property
     def pain(self) -> Score:

@@ -14,6 +14,7 @@ from sim.claims import AboveZero, Claim, Draws, Floats, Posterior, PosteriorClai
 from sim.core.parts import Family, Part, suggest, wrong
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.eligibility import EntryRule
+from sim.endpoints import PAIN
 from sim.missingness import Missing, MissingLevels
 from sim.operations.conditions import ConditionLevels, Conditions
 from sim.operations.costs import CostLevels, Costs
@@ -172,7 +173,7 @@ class Scenario(Part):
                 hint = suggest(name, self.other_outcomes)
                 raise wrong(f"other_outcomes: the protocol measures '{name}', which is not described:{hint}")
         used = self.only(protocol)
-        self._check_covariates(used, list(protocol.instruments))
+        self._check_covariates(used, protocol)
         self._check_names(used)
         self._check_courses(protocol)
         self._check_treatments()
@@ -225,15 +226,19 @@ class Scenario(Part):
             courses[arm.name] = (treatment.sessions, length)
         protocol.operations.check_courses(courses)
 
-    def _check_covariates(self, used: Self, instruments: list[str]) -> None:
+    def _check_covariates(self, used: Self, protocol: Protocol) -> None:
         known = self.population.covariates
-        wanted: dict[str, str | None] = {}
-        for name in instruments:
-            wanted[f"other_outcomes.{name}.covariate"] = self.other_outcomes[name].covariate
-        for name, treatment in used.treatments.items():
-            wanted |= {f"treatments.{name}.modification": key for key in treatment.modification}
-        for where, covariate in wanted.items():
-            if covariate is not None and covariate not in known:
+        wanted = [
+            (f"estimands.{key}.population.measure", estimand.population.measure)
+            for key, estimand in protocol.estimands.items()
+            if estimand.population and estimand.population.measure != PAIN
+        ]
+        for name in protocol.instruments:
+            wanted.append((f"other_outcomes.{name}.covariate", self.other_outcomes[name].covariate or ""))
+        for key, treatment in used.treatments.items():
+            wanted += [(f"treatments.{key}.modification", name) for name in treatment.modification]
+        for where, covariate in wanted:
+            if covariate and covariate not in known:
                 hint = suggest(covariate, known)
                 raise wrong(f"{where}: the population has no covariate '{covariate}':{hint}")
 

@@ -19,6 +19,7 @@ from sim.findings import Analysed, Finding, decide
 from sim.observation import Ground, Lived, analyse, goes_on, join, observe
 from sim.protocol import Protocol
 from sim.rules.base import Looks, Verdict
+from sim.rules.sequential import Sequential
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -56,7 +57,8 @@ class Seen:
     analysed
         Estimate of every look of the protocol, one cut.
     stage
-        First estimate from the patients since the look before, where the rule asks for it.
+        Of each hypothesis that decides the trial, from the patients since the look before where the rule asks
+        for it.
     """
 
     week: Floats
@@ -73,23 +75,45 @@ def pass_through(ground: Ground, size: int) -> Passage:
     capacity, looks = len(ground.world.baseline), len(protocol.fractions)
     plan = Plan.at_start(len(protocol.arms), size, BLOCK_SIZE)
     lived, arm = _begin(ground, capacity)
-    enrolled = lived.conduct.enrolled
     seen: list[Seen] = []
-    dropped = np.full((len(protocol.compared), 1, BLOCK_SIZE), looks)
+    dropped = np.full((len(_tested(protocol, plan)), 1, BLOCK_SIZE), looks)
     for look in range(looks):
-        seen.append(_see(ground, lived, _within(arm, plan.size), (look, plan.size, seen)))
+        seen.append(_see(ground, lived, _within(arm, plan.size), (plan, seen)))
         verdict = _without(_verdict(protocol, size, seen), dropped)
         if look == looks - 1 or not protocol.adaptations:
             continue
+        enrolled = lived.conduct.enrolled
         began = np.where(_within(arm, plan.size) == ABSENT, np.inf, enrolled)
-        before, plan = plan, _adapt(protocol, plan, _standing(protocol, seen, verdict, began))
-        fresh = (plan.dropped & ~before.dropped)[list(protocol.compared)]
+        standing = _standing(protocol, (seen, protocol.planned(size)), verdict, began)
+        before, plan = plan, _adapt(protocol, plan, standing)
+        fresh = _given_up(protocol, before, plan) & ~standing.decided
         dropped = np.where(fresh[:, None], look, dropped)
-        later = enrolled > seen[-1].week
-        arm, moved = _reassign(ground, (before, plan), (arm, later, enrolled), look)
+        later = (enrolled > seen[-1].week, _outside(protocol, seen[-1].data))
+        arm, moved = _reassign(ground, (before, plan), (arm, *later, enrolled), look)
         lived = ground.live(arm) if moved else lived
     verdict = _without(_verdict(protocol, size, seen), dropped)
     return _passage(ground, lived, _within(arm, plan.size), (seen, verdict))
+
+
+def _tested(protocol: Protocol, plan: Plan) -> Mask:
+    """Hypotheses that patients to come can test, (hypothesis, replicate): of open arms, or of populations."""
+    if protocol.subgroup is None:
+        return plan.open[list(protocol.compared)]
+    return np.stack([~plan.narrowed, np.ones_like(plan.narrowed)])
+
+
+def _given_up(protocol: Protocol, before: Plan, after: Plan) -> Mask:
+    """Hypotheses that a change of plan leaves without a further test, (hypothesis, replicate)."""
+    if protocol.subgroup is None:
+        return (after.dropped & ~before.dropped)[list(protocol.compared)]
+    return _tested(protocol, before) & ~_tested(protocol, after)
+
+
+def _outside(protocol: Protocol, data: TrialData) -> Mask:
+    """Who is not in the subgroup in which the trial may go on, (patient, replicate)."""
+    if protocol.subgroup is None:
+        return np.zeros(data.arm.shape, dtype=bool)
+    return ~protocol.estimands[protocol.subgroup].holds(data)
 
 
 def _begin(ground: Ground, capacity: int) -> tuple[Lived, Ints]:
@@ -116,21 +140,37 @@ def _within(arm: Ints, size: Ints) -> Ints:
     return np.where(number <= size, arm, ABSENT)
 
 
-def _see(ground: Ground, lived: Lived, arm: Ints, at: tuple[int, Ints, list[Seen]]) -> Seen:
-    """Look at the trials: number of the look, sizes planned now, and the looks before."""
-    look, size, before = at
-    protocol, enrolled = ground.protocol, lived.conduct.enrolled
+def _see(ground: Ground, lived: Lived, arm: Ints, at: tuple[Plan, list[Seen]]) -> Seen:
+    """Look at the trials: the plan since the look before, and the looks before."""
+    plan, before = at
+    protocol, enrolled, size = ground.protocol, lived.conduct.enrolled, plan.size
     passed = np.where(arm == ABSENT, np.inf, enrolled + protocol.last_week)
-    week = protocol.looks[0].when.due(look, size, passed, _share(protocol, size, before))
+    week = protocol.looks[0].when.due(len(before), size, passed, _share(protocol, size, before))
     week = np.maximum(week, before[-1].week) if before else week
     who = passed <= np.minimum(week, protocol.operations.latest)
     whole = observe(ground, lived, arm, (len(arm),))
     data = whole.only(who)
     analysed = tuple(analyse(protocol, one, data) for one in protocol.looks)
-    stage = analysed[0][0]
-    if protocol.looks[0].rule.by_stage and before:
-        stage = analyse(protocol, protocol.looks[0], whole.only(who & ~before[-1].who))[0]
-    return Seen(week, size, who, data, analysed, stage)
+    fresh = data if not before else whole.only(who & ~before[-1].who)
+    return Seen(week, size, who, data, analysed, _of_stage(protocol, plan, analysed, fresh, first=not before))
+
+
+def _of_stage(
+    protocol: Protocol, plan: Plan, analysed: tuple[Analysed, ...], fresh: TrialData, first: bool
+) -> Estimate:
+    """Estimate of each hypothesis that decides the trial; where the rule asks for it of a stage alone.
+
+    A hypothesis that nobody was to test any more has none, though patients were in the pipeline when it was
+    given up: they are in the estimate of the end.
+    """
+    places = protocol.deciding
+    if first or not protocol.looks[0].rule.by_stage:
+        return join(0, *(analysed[place][0] for place in places))
+    alone = join(0, *(analyse(protocol, protocol.looks[place], fresh)[0] for place in places))
+    tested = _tested(protocol, plan)[:, None]
+    return replace(
+        alone, **{name: np.where(tested, getattr(alone, name), np.nan) for name in ("estimate", "se")}
+    )
 
 
 def _share(protocol: Protocol, size: Ints, before: list[Seen]) -> Floats | None:
@@ -151,11 +191,22 @@ def _verdict(protocol: Protocol, size: int, seen: list[Seen]) -> Verdict:
         estimates[0], **{name: np.full_like(estimates[0].estimate, np.nan) for name in ("estimate", "se")}
     )
     whole = join(1, *estimates, *[unknown] * (looks - len(seen)))
-    return rule.monitor(whole, seen[0].analysed[0][1], _looks(protocol, size, seen))
+    verdict = rule.monitor(whole, seen[0].analysed[0][1], _looks(protocol, size, seen))
+    return verdict if protocol.subgroup is None else _with_the_whole(verdict)
+
+
+def _with_the_whole(verdict: Verdict) -> Verdict:
+    """End the subgroup's test, the second, where all patients are found to be helped."""
+    won = verdict.success[0] & (verdict.look[0] < verdict.look[1])
+    look, success, futile = verdict.look.copy(), verdict.success.copy(), verdict.futile.copy()
+    look[1] = np.where(won, look[0], look[1])
+    success[1] &= ~won
+    futile[1] &= ~won
+    return Verdict(look, success, futile)
 
 
 def _looks(protocol: Protocol, size: int, seen: list[Seen]) -> Looks:
-    planned = protocol.looks[0].when.planned(size)
+    planned = protocol.planned(size)
     observed = None
     if protocol.information_varies:
         known = np.array([one.who.sum(axis=0) for one in seen]) / size
@@ -165,7 +216,8 @@ def _looks(protocol: Protocol, size: int, seen: list[Seen]) -> Looks:
             to_come[-1] = np.where(whole, known[-1], np.maximum(to_come[-1], known[-1] + 0.01))
         observed = np.array([*known, *to_come])
     against = tuple(float(share) for share in protocol.against_control[: len(protocol.compared)])
-    return Looks(planned, np.arange(len(planned))[None], observed, against)
+    nested = protocol.subgroup is not None
+    return Looks(planned, np.arange(len(planned))[None], observed, against, nested)
 
 
 def _without(verdict: Verdict, dropped: Ints) -> Verdict:
@@ -183,35 +235,43 @@ def _adapt(protocol: Protocol, plan: Plan, standing: Standing) -> Plan:
     return plan.close(standing.ended).share_among_open()
 
 
-def _standing(protocol: Protocol, seen: list[Seen], verdict: Verdict, began: Floats) -> Standing:
-    """Say how the trials stand; ``began`` is inf for who is not among the patients planned now."""
+def _standing(
+    protocol: Protocol, so_far: tuple[list[Seen], tuple[float, ...]], verdict: Verdict, began: Floats
+) -> Standing:
+    """Say how the trials stand, from the looks so far and the shares planned at all.
+
+    ``began`` is inf for who is not among the patients planned now.
+    """
+    (seen, planned), rule = so_far, protocol.looks[0].rule
     now, look = seen[-1], len(seen) - 1
-    estimate, better = now.analysed[0]
     compared, control = protocol.compared, protocol.control
-    sign = -1.0 if better == "lower" else 1.0
+    estimate = join(0, *(now.analysed[place][0] for place in protocol.deciding))
+    sign = -1.0 if now.analysed[0][1] == "lower" else 1.0
     effect, se = sign * estimate.estimate[:, 0], estimate.se[:, 0]
     patients = np.stack([(now.data.arm == k).sum(axis=0) for k in range(len(protocol.arms))])
-    mean, variance = arm_posteriors(effect, se, patients.astype(float), (compared, control))
+    arms = slice(len(compared))
+    mean, variance = arm_posteriors(effect[arms], se[arms], patients.astype(float), (compared, control))
+    decided = (verdict.look <= look)[:, 0]
     ended = np.zeros(patients.shape, dtype=bool)
-    ended[list(compared)] = (verdict.look <= look)[:, 0]
-    rule = protocol.looks[0].rule
-    bounds = getattr(rule, "boundaries", None)
+    ended[list(compared)] = decided if protocol.subgroup is None else decided.all(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         z = effect / se
     return Standing(
         look=look,
-        planned=protocol.fractions,
+        planned=planned,
         z=z,
+        se=se,
         mean=mean,
         variance=variance,
         compared=compared,
         control=control,
         ended=ended,
+        decided=decided,
         passed=now.who.sum(axis=0),
         randomised=(began <= now.week).sum(axis=0),
         sd=_blinded_sd(protocol, now.data),
         ratio=np.array(protocol.ratio, dtype=np.float64),
-        bounds=bounds(protocol.fractions).efficacy_z if bounds else None,
+        bounds=rule.boundaries(planned).efficacy_z if isinstance(rule, Sequential) else None,
     )
 
 
@@ -230,20 +290,25 @@ def _blinded_sd(protocol: Protocol, data: TrialData) -> Floats:
 
 
 def _reassign(
-    ground: Ground, plans: tuple[Plan, Plan], now: tuple[Ints, Mask, Floats], look: int
+    ground: Ground, plans: tuple[Plan, Plan], now: tuple[Ints, Mask, Mask, Floats], look: int
 ) -> tuple[Ints, bool]:
-    """Give the patients to come (``later``) new arms where the plan has changed; say whether any has."""
-    (before, after), (arm, later, enrolled) = plans, now
+    """Give the patients to come new arms where the plan has changed, or none; say whether any has.
+
+    ``now`` are their arms, who comes after the look, who is outside the subgroup, and when they come.
+    """
+    (before, after), (arm, later, outside, enrolled) = plans, now
     protocol, streams = ground.protocol, ground.streams.at(f"after look {look + 1}")
-    changed = after.open[list(protocol.compared)].any(axis=0)  # else the trial has ended
+    going = after.open[list(protocol.compared)].any(axis=0)  # else the trial has ended
+    turned_away = later & outside & after.narrowed & going
     if after.shares is not None:
-        fresh = by_shares(after.shares, len(arm), streams)
+        changed, fresh = going, by_shares(after.shares, len(arm), streams)
     else:
-        changed &= (after.open != before.open).any(axis=0)
+        changed = going & ((after.open != before.open).any(axis=0) | (after.narrowed & ~before.narrowed))
         windows = np.stack([one.recruits(enrolled) for one in protocol.arms])
-        asked = after.open[:, None] & windows & (later & changed)[None]
+        asked = after.open[:, None] & windows & (later & changed & ~turned_away)[None]
         fresh = among_open(protocol.allocation, protocol.ratio, asked, streams)
     fresh = np.where(later & changed & (fresh != ABSENT), fresh, arm)
+    fresh = np.where(turned_away, ABSENT, fresh)
     return fresh, bool((fresh != arm).any())
 
 
@@ -251,7 +316,7 @@ def _passage(ground: Ground, lived: Lived, arm: Ints, judged: tuple[list[Seen], 
     """Close the books: patients randomised after the look at which the trial ended were never in it."""
     seen, verdict = judged
     protocol, enrolled = ground.protocol, lived.conduct.enrolled
-    looks = Looks(protocol.fractions, np.arange(len(seen))[None])
+    looks = Looks(protocol.fractions, np.arange(len(seen))[None])  # fractions are not asked for
     analysed = [
         (join(1, *(one.analysed[i][0] for one in seen)), seen[0].analysed[i][1])
         for i in range(len(protocol.looks))

@@ -66,6 +66,7 @@ def _whole_lives(protocol: Protocol, world: World, name: str, streams: Streams) 
             sizes=(len(arm),),
             others=life.others,
             rescued=life.rescued,
+            covariates=world.covariates,
         )
         lives[possible] = whole
     return _from_randomisation(protocol, lives) if protocol.run_in else lives
@@ -85,6 +86,7 @@ def _contrast(protocol: Protocol, estimand: Estimand, lives: dict[str, Lives]) -
     """Summary of the variable in each compared arm against that in the control, (compared arm, replicate)."""
     endpoint, possible = protocol.endpoints[estimand.endpoint], Possible.under(estimand)
     stratum = estimand.intercurrent_events.discontinuation == "principal_stratum"
+    lives = {arm: {possible: estimand.of_population(lived[possible])} for arm, lived in lives.items()}
 
     def pooled(name: str) -> Floats:
         """Mean over the arms of a group, by their patients, (replicate,)."""

@@ -33,18 +33,22 @@ class Plan:
         Of new patients that each arm gets, (arm, replicate); None: as the allocation ratio has it.
     dropped
         Arms dropped so far without being tested any more, (arm, replicate).
+    narrowed
+        Whether only patients of the subgroup enter any more, (replicate,).
     """
 
     open: Mask
     size: Ints
     shares: Floats | None
     dropped: Mask
+    narrowed: Mask
 
     @classmethod
     def at_start(cls, arms: int, size: int, replicates: int) -> Self:
         """All arms recruit, by the allocation ratio."""
         opened = np.ones((arms, replicates), dtype=bool)
-        return cls(opened, np.full(replicates, size), None, np.zeros_like(opened))
+        nobody = np.zeros_like(opened)
+        return cls(opened, np.full(replicates, size), None, nobody, nobody[0])
 
     def close(self, arms: Mask) -> "Plan":
         """Let arms (arm, replicate) recruit no more."""
@@ -68,14 +72,17 @@ class Standing:
         Its number, from 0.
     planned
         Share of the patients planned at each look, (look,).
-    z
-        Of each compared arm, (compared arm, replicate); nan is not known.
+    z, se
+        Estimate over standard error, and standard error, of each compared arm (or of its hypotheses in all
+        patients and in a subgroup), (compared arm, replicate); nan is not known.
     mean, variance
         Of each arm against the control under flat priors, (arm, replicate); the arms are independent.
     compared
         Positions of the compared arms; ``control`` is that of the control.
     ended
         Arms whose test has ended, (arm, replicate).
+    decided
+        The same of each of the hypotheses behind ``z``, (compared arm, replicate).
     passed, randomised
         Patients with the primary visit, and patients randomised by now, (replicate,).
     sd
@@ -89,11 +96,13 @@ class Standing:
     look: int
     planned: tuple[float, ...]
     z: Floats
+    se: Floats
     mean: Floats
     variance: Floats
     compared: tuple[int, ...]
     control: int
     ended: Mask
+    decided: Mask
     passed: Ints
     randomised: Ints
     sd: Floats
@@ -141,6 +150,11 @@ class Adaptation(Family):
     home: ClassVar[str] = "sim.adaptations"
     sets_shares: ClassVar[bool] = False
     """Whether new patients are allocated by shares that follow what was seen."""
+
+    @property
+    def narrows_to(self) -> str | None:
+        """Estimand of the subgroup in which the trial may go on alone."""
+        return None
 
     def most(self, n: int) -> int:
         """Return the most patients that a trial planned with ``n`` may recruit."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim.archive import SUCCESS
 from sim.core.errors import InputError
-from sim.performance import COLUMNS, FAMILY, one_truth, successes
+from sim.performance import COLUMNS, FAMILY, of_family, one_truth, successes
 from sim.results import Results
 from sim.study import Study
 
@@ -109,6 +109,7 @@ class Run:
             return np.asarray(chosen["finished"], dtype=np.float64)
         if row["metric"] in FAMILY:
             every = row["metric"].startswith("conjunctive")
+            chosen = chosen[of_family(self.study.protocols[row["protocol"]], chosen)]
             won = successes(chosen["replicate"].to_numpy(), chosen["success"].to_numpy(), every)
             return np.asarray(won, dtype=np.float64)
         chosen = chosen[(chosen["estimand"] == row["estimand"]) & (chosen["arm"] == row["arm"])]

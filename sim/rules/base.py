@@ -27,12 +27,15 @@ class Looks:
         Share of the planned patients that each look really had, (look, replicate); None: as planned.
     against_control
         Patients planned in each compared arm for one of the control, (compared arm,); empty: not known.
+    nested
+        Whether the hypotheses are not arms, but one arm's in all patients and in a subgroup of them.
     """
 
     fractions: tuple[float, ...]
     place: Ints
     observed: NDArray[np.float64] | None = None
     against_control: tuple[float, ...] = ()
+    nested: bool = False
 
     def of(self, values: NDArray[Any]) -> NDArray[Any]:
         """Arrange (compared arm, cut, replicate) as (compared arm, size, look, replicate)."""
@@ -72,6 +75,11 @@ class Verdict:
         won = np.take_along_axis(success, at, axis=2)[:, :, 0]
         early = look < success.shape[2] - 1
         return cls(look, won, early & ~won)
+
+    def one(self, place: int) -> "Verdict":
+        """Return that of one compared arm, or hypothesis."""
+        rows = slice(place, place + 1)
+        return Verdict(self.look[rows], self.success[rows], self.futile[rows])
 
 
 class Rule(Family):

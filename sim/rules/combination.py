@@ -86,13 +86,30 @@ def fisher_conditional_error(p: ArrayLike, level: float) -> Floats:
 def closed_combination(intersections: ArrayLike, information: ArrayLike) -> Floats:
     """Return each intersection's combined z, (stage, subset, …), from its stage-wise p-values alike.
 
-    See ``dunnett.intersection_p`` for one stage; one that tests none of its arms any more has p = 1 there and
-    cannot be rejected.
+    See ``dunnett.intersection_p`` for one stage. One with p = 1 is given up and cannot be rejected. A stage
+    without patients (nan) decides nothing, and its weight goes to the next that has some: given what is seen
+    before, the sum is normal as planned and crosses at fewer looks, so that the level holds as long as no
+    later outcome decides who comes (conditional error: Müller & Schäfer 2001,
+    doi:10.1111/j.0006-341X.2001.00886.x).
     """
     stagewise = np.asarray(intersections, dtype=float)
-    combined = inverse_normal(stagewise, information)
+    if not np.isnan(stagewise).any():
+        combined = inverse_normal(stagewise, information)
+    else:
+        combined = _over_empty_stages(stagewise, np.asarray(information, dtype=float))
     dead = np.logical_or.accumulate(stagewise >= 1, axis=0)
     return np.where(dead, -np.inf, combined)
+
+
+def _over_empty_stages(stagewise: Floats, information: Floats) -> Floats:
+    score, carried = np.zeros(stagewise.shape[1:]), np.zeros(stagewise.shape[1:])
+    combined = np.full(stagewise.shape, -np.inf)
+    for stage, (p, step) in enumerate(zip(stagewise, np.diff(information, prepend=0.0), strict=False)):
+        seen, carried = ~np.isnan(p), carried + step
+        score = np.where(seen, score - np.sqrt(carried) * ndtri(np.where(seen, p, 0.5)), score)
+        combined[stage] = np.where(seen, score / np.sqrt(information[stage]), -np.inf)
+        carried = np.where(seen, 0.0, carried)
+    return combined
 
 
 def rejects(combined: ArrayLike, bounds: ArrayLike) -> Bools:
@@ -127,4 +144,21 @@ def bonferroni_intersection_p(p: ArrayLike, selected: ArrayLike | None = None) -
         member = tested & subset.reshape(-1, *[1] * (held.ndim - 1))
         smallest = np.where(member, held, 1.0).min(axis=0)
         found.append(np.minimum(np.where(member.any(axis=0), smallest * member.sum(axis=0), 1.0), 1.0))
+    return np.stack(found)
+
+
+def simes_intersection_p(p: ArrayLike) -> Floats:
+    """Return the Simes p-value of each intersection, (subset, …), of p-values (arm, …); nan is not tested.
+
+    The smallest of p₍ᵢ₎·m/i over the m that are tested (Simes 1986, doi:10.1093/biomet/73.3.751); nan where
+    none is. It holds under the positive dependence of arms with one control, and of nested populations.
+    """
+    given = np.asarray(p, dtype=float)
+    found = []
+    for subset in subsets(len(given)):
+        ranked = np.sort(given[subset], axis=0)  # what is nan comes last
+        tested = (~np.isnan(ranked)).sum(axis=0)
+        place = np.arange(1, len(ranked) + 1).reshape(-1, *[1] * (ranked.ndim - 1))
+        smallest = np.where(np.isnan(ranked), np.inf, ranked * tested / place).min(axis=0)
+        found.append(np.where(tested > 0, smallest, np.nan))
     return np.stack(found)

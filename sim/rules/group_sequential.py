@@ -1,7 +1,7 @@
 """Stopping bounds on the test statistic at each look."""
 
 from functools import lru_cache
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -10,14 +10,15 @@ from scipy.special import ndtri
 from sim.analyses.base import Estimate
 from sim.core.parts import wrong
 from sim.rules.after_stopping import effects_after
-from sim.rules.base import Looks, Mask, Rule, Verdict
-from sim.rules.boundaries import Boundaries, Design, solve
+from sim.rules.base import Looks, Verdict
+from sim.rules.boundaries import Design
 from sim.rules.crossing import Floats
 from sim.rules.interim import Schedule, replan
+from sim.rules.sequential import Sequential, spending_words
 from sim.rules.spending import Spending, SpendingFunction
 
 
-class GroupSequential(Rule):
+class GroupSequential(Sequential):
     """Group-sequential test at planned looks (Jennison & Turnbull 2000, chapters 2 to 7).
 
     The one-sided p-value of each look is compared with the nominal level of its bound (significance-level
@@ -27,21 +28,20 @@ class GroupSequential(Rule):
     """
 
     kind: Literal["group_sequential"] = "group_sequential"
-    looks_early: ClassVar[bool] = True
-    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.025
     beta: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    spending: Spending
     futility: Spending | None = None
     binding: bool = False
 
-    def success(self, estimate: Estimate, better: str) -> Mask:
-        """Test at the whole level: what a single look would find."""
-        with np.errstate(invalid="ignore"):
-            return np.asarray(estimate.one_sided_p(better) <= self.alpha)
-
-    def boundaries(self, fractions: tuple[float, ...]) -> Boundaries:
-        """Solve the bounds for these looks."""
-        return _solved(self, fractions)
+    def design(self, fractions: tuple[float, ...]) -> Design:
+        """Return the design whose bounds these looks have, futility too."""
+        return Design(
+            alpha=self.alpha,
+            beta=self.beta,
+            information=fractions,
+            spending=self.spending,
+            futility=self.futility,
+            binding=self.binding,
+        )
 
     def monitor(self, estimate: Estimate, better: str, looks: Looks) -> Verdict:
         """End at the first look beyond a bound; a failed estimate decides nothing before the last look."""
@@ -85,28 +85,6 @@ class GroupSequential(Rule):
             kept = "binding" if self.binding else "non-binding"
             futility = f", {kept} futility by {spending_words(self.futility)} at power {1 - self.beta:g}"
         return f"group-sequential superiority at one-sided {self.alpha:g} by {how}{futility}"
-
-
-def spending_words(spending: Spending) -> str:
-    """Say a spending function in words."""
-    tree = spending.model_dump()
-    kind = str(tree.pop("kind")).replace("ld_", "Lan-DeMets ").replace("_", " ")
-    given = ", ".join(f"{name} {value}" for name, value in tree.items())
-    return f"{kind} ({given})" if given else kind
-
-
-@lru_cache(maxsize=256)
-def _solved(rule: GroupSequential, fractions: tuple[float, ...]) -> Boundaries:
-    return solve(
-        Design(
-            alpha=rule.alpha,
-            beta=rule.beta,
-            information=fractions,
-            spending=rule.spending,
-            futility=rule.futility,
-            binding=rule.binding,
-        )
-    )
 
 
 @lru_cache(maxsize=4096)

@@ -90,17 +90,34 @@ def test_a_crossover_ends_with_its_second_period(two_arm):
     assert record.finished[0] == pytest.approx(record.conduct.enrolled.max(axis=0) + 12)
 
 
+def test_a_second_period_ends_at_a_visit(two_arm):
+    tree = dump(two_arm.protocols["small"]) | {"sizes": []}
+    primary = tree["estimands"]["primary"] | {"visit": 6}
+    analysis = {"kind": "crossover", "estimand": "primary", "second": 11}
+    looks = [{"analysis": analysis, "rule": {"kind": "one_sided", "alpha": 0.025}}]
+    with pytest.raises(InputError, match=r"second: there is no visit at week 11; allowed: 2, 6, 12"):
+        validate({**tree, "estimands": {"primary": primary}, "looks": looks}, Protocol, "t")
+
+
+def test_looks_at_a_number_of_patients_are_other_shares_of_a_smaller_size(two_arm):
+    chosen = protocol(two_arm, {"when": {"patients": [60]}, "rule": SEQUENTIAL}, sizes=[120])
+    assert chosen.planned(200) == (0.3, 1.0)
+    assert chosen.planned(120) == (0.5, 1.0)
+
+
 def standing(ended: np.ndarray) -> Standing:
     arms, replicates = ended.shape
     return Standing(
         look=0,
         planned=(0.5, 1.0),
         z=np.zeros((arms - 1, replicates)),
+        se=np.ones((arms - 1, replicates)),
         mean=np.zeros(ended.shape),
         variance=np.ones(ended.shape),
         compared=tuple(range(1, arms)),
         control=0,
         ended=ended,
+        decided=ended[1:],
         passed=np.full(replicates, 100),
         randomised=np.full(replicates, 120),
         sd=np.ones(replicates),
@@ -182,4 +199,5 @@ def test_saved_patients_leave_later_looks_in_order(two_arm, monkeypatch):
         assert (weeks[second] >= weeks[first]).all()
         assert (passed[second] > passed[first])[on].all()
     halfway = passed[0] + (passed[2] - passed[0]) / 2
-    assert passed[1][on] == pytest.approx(halfway[on], abs=1)
+    to_the_end = record.ended[0] == 2  # whose test ends at the second look recruit no more after it
+    assert passed[1][to_the_end] == pytest.approx(halfway[to_the_end], abs=1)
