@@ -33,6 +33,7 @@ def intake_of(protocol: Protocol, scenario: Scenario, world: World, arm: Ints, s
         eligible=_eligible(protocol, scenario, truth, streams),
         conditions=truth.conditions,
         stays=stays_of(protocol, world, arm, streams) if protocol.operations.treats else None,
+        weeks=protocol.weeks,
     )
 
 
@@ -57,7 +58,11 @@ def _eligible(protocol: Protocol, scenario: Scenario, truth: Truth, streams: Str
 
 
 def after_waiting(world: World, conduct: Conduct) -> World:
-    """Let treatment begin when the patient's turn comes: before that it has no effect and no hazards."""
+    """Let treatment begin when the patient's turn comes: before that it has no effect and no hazards.
+
+    What is measured is measured when the visits are held.
+    """
+    world = replace(world, visits=conduct.visits)
     if conduct.start is None:
         return world
     return replace(
@@ -72,7 +77,7 @@ def usage(protocol: Protocol, world: World, arm: Ints, life: Life, conduct: Cond
     truth, events = world.truth, life.events
     visits = np.ones(arm.shape)
     for place, week in enumerate(protocol.weeks):
-        seen = events.leave > week
+        seen = events.leave > (week if conduct.visits is None else conduct.visits.held[:, :, place])
         visits += seen if life.missed is None else seen & ~life.missed[:, :, place]
     sessions, treated = (
         np.zeros(arm.shape),

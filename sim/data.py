@@ -167,13 +167,18 @@ def hide(scores: Floats, weeks: Floats, leave: Floats, missed: Mask | None = Non
     ----------
     scores
         (patient, replicate, visit).
+    weeks
+        Of the visits, (visit,), or where patients differ of the shape of ``scores``.
     leave
         Week in which each patient left the study, (patient, replicate).
     missed
         Of the shape of ``scores``.
     """
-    for visit, week in enumerate(weeks):
-        put_where_before(leave, float(week), np.nan, scores[:, :, visit])
+    for visit in range(scores.shape[2]):
+        if weeks.ndim == 1:
+            put_where_before(leave, float(weeks[visit]), np.nan, scores[:, :, visit])
+        else:
+            scores[:, :, visit][leave < weeks[:, :, visit]] = np.nan
     if missed is not None:
         scores[missed] = np.nan
     return scores

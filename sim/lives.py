@@ -12,6 +12,7 @@ from sim.core.streams import BLOCK_SIZE, Streams
 from sim.data import Scores
 from sim.estimand import Estimand
 from sim.events import NEVER, Events, Hazards, Ratings, occur
+from sim.operations.visits import Visits
 from sim.other_outcomes import OwnWay, PainChange, rate
 from sim.protocol import Protocol
 from sim.scenario import Scenario, Truth
@@ -33,7 +34,8 @@ class World:
     """The same patients before they meet an arm: who they are and what would happen.
 
     ``starts`` are the latent baselines of the protocol's other instruments, ``covariates`` the baseline
-    measures that choose its estimands' populations, (patient, replicate).
+    measures that choose its estimands' populations, (patient, replicate); ``visits`` is when visits are
+    held, where that is not as planned.
     """
 
     truth: Truth
@@ -44,6 +46,7 @@ class World:
     hazards: Hazards
     steps: tuple[LaterEffect, ...] = ()
     covariates: Mapping[str, Floats] = field(default_factory=dict)
+    visits: Visits | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,8 @@ def experience(
     elif possible.stopping:
         events = occur(Ratings(protocol.weeks, world.cohort.rating, latent), arm, world.hazards, streams)
         latent = trajectories.after_stopping(latent, arm, events.stop, shift)
+    if world.visits is not None and not world.steps:
+        latent += _moved(world, arm, (events.stop, shift), world.visits.held)
     others = _follow(protocol, world, arm, (latent, events), streams)
     rescued = (
         truth.rescue.taken(latent, protocol.weeks, streams) if truth.rescue and possible.rescue else None
@@ -165,6 +170,18 @@ def experience(
     if truth.rescue and rescued is not None:
         latent += truth.rescue.relief[:, None] * rescued
     return Life(arm, protocol.pain.scale.score(latent), others, events, adverse, rescued, therapist)
+
+
+def _moved(world: World, arm: Ints, treated: tuple[Floats, Floats | None], held: Floats) -> Floats:
+    """What the course and the treatment do between the planned and the actual day of each visit.
+
+    A patient's own departure is that of the planned day: it changes little in a few days.
+    """
+    stop, therapists = treated
+    moves, course = world.trajectories, world.truth.course
+    share = moves.shares(arm, stop, held) - moves.shares(arm, stop)
+    size = moves.size(arm, therapists)[:, :, None]
+    return np.asarray(course.at(held) - course.at(moves.weeks) + size * share)
 
 
 def lose(life: Life, world: World, weeks: Floats, streams: Streams) -> Life:

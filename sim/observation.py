@@ -53,9 +53,12 @@ class Lived:
 
 def observe(ground: Ground, lived: Lived, arm: Ints, sizes: tuple[int, ...]) -> TrialData:
     """See what is measured of the patients' lives: nothing after they left, nor at a missed visit."""
-    life, weeks = lived.life, ground.protocol.weeks
+    life, weeks, visits = lived.life, ground.protocol.weeks, lived.conduct.visits
     leave, missed = life.events.leave, life.missed
-    score = hide(life.score, weeks, leave, missed)
+    held = weeks if visits is None else visits.held
+    if visits is not None and visits.missing and visits.outside is not None:
+        missed = visits.outside if missed is None else missed | visits.outside
+    score = hide(life.score, held, leave, missed)
     return TrialData(
         arm=arm,
         baseline=ground.world.baseline,
@@ -63,7 +66,7 @@ def observe(ground: Ground, lived: Lived, arm: Ints, sizes: tuple[int, ...]) -> 
         weeks=weeks,
         stopped=life.events.ended,
         sizes=sizes,
-        others={k: Scores(v.baseline, hide(v.visits, weeks, leave, missed)) for k, v in life.others.items()},
+        others={k: Scores(v.baseline, hide(v.visits, held, leave, missed)) for k, v in life.others.items()},
         rescued=None if life.rescued is None else life.rescued & ~np.isnan(score),
         therapist=life.therapist,
         reason=life.events.reason,

@@ -48,7 +48,10 @@ class MeanCourse:
     half_weeks: Floats
 
     def at(self, weeks: Floats) -> Floats:
-        """Mean change since baseline, shape (replicate, visit), points; negative is improvement."""
+        """Mean change since baseline, points; negative is improvement.
+
+        ``weeks`` are (visit,), or (patient, replicate, visit); the shape is (replicate, visit), or theirs.
+        """
         return np.asarray(self.change[:, None] * np.expm1(-np.log(2) * weeks / self.half_weeks[:, None]))
 
 
@@ -175,13 +178,17 @@ class Trajectories:
             latent[where] += size[mine][:, None] * lost
         return latent
 
-    def shares(self, arm: Ints, stop: Floats) -> Floats:
-        """Share of each patient's effect, (patient, replicate, visit), faded after stopping."""
+    def shares(self, arm: Ints, stop: Floats, held: Floats | None = None) -> Floats:
+        """Share of each patient's effect, (patient, replicate, visit), faded after stopping.
+
+        ``held`` are weeks of the visits, of the same shape; None: the planned ones.
+        """
         found = np.empty(self.own.shape)
         for k, effect in enumerate(self.effects):
             mine = np.nonzero(arm == k)
             stopped, replicate = stop[mine][:, None], mine[1][:, None]
-            found[mine] = effect.share(self.weeks[None, :], stopped, replicate, self._starts(mine))
+            weeks = self.weeks[None, :] if held is None else held[mine]
+            found[mine] = effect.share(weeks, stopped, replicate, self._starts(mine))
         return found
 
     def size(self, arm: Ints, therapists: Floats | None = None) -> Floats:

@@ -1,7 +1,7 @@
 """What a model of operations is told, and what it has to answer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sim.core.parts import Family
 from sim.core.streams import Streams
 from sim.operations.conditions import ConditionLevels
+from sim.operations.visits import Visits
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
@@ -68,6 +69,8 @@ class Intake:
         The levels of what we do not control.
     stays
         How long patients would stay; None: nobody asked, or all stay.
+    weeks
+        Planned visits after randomisation, (visit,).
     """
 
     arm: Ints
@@ -77,6 +80,7 @@ class Intake:
     eligible: Floats
     conditions: ConditionLevels
     stays: Stays | None = None
+    weeks: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,8 @@ class Conduct:
         Of each patient, (patient, replicate); None: not told.
     kits
         Of the drug; None: the drug is always there.
+    visits
+        When they are held; None: on the planned days.
     """
 
     enrolled: Floats
@@ -137,6 +143,7 @@ class Conduct:
     closed: Floats | None = None
     site: Ints | None = None
     kits: Kits | None = None
+    visits: Visits | None = None
 
 
 class Operations(Family):

@@ -44,6 +44,9 @@ class Conditions(Part):
         None, description="weeks from a kit's arrival until it expires; none: never"
     )
 
+    visit_days: Positive | None = Field(
+        None, description="SD of the days from a visit's planned day to its own, normal; none: 0"
+    )
     growth: Growth | None = Field(None, description="of a site's rate after its opening; none: full at once")
     holidays: tuple[Holiday, ...] = Field((), description="weeks in which less goes on")
     competing: tuple[Competitor, ...] = Field((), description="other trials that take patients")
@@ -54,9 +57,10 @@ class Conditions(Part):
         return self
 
     def words(self) -> str:
-        """Say how recruitment changes through time; nothing where it does not."""
+        """Say what is not as planned or changes through time; nothing where nothing is."""
+        days = f"visits lie SD {self.visit_days.words()} days from their day" if self.visit_days else ""
         parts: Sequence[Growth | Holiday | Competitor | None] = (self.growth, *self.holidays, *self.competing)
-        said = "; ".join(part.words() for part in parts if part)
+        said = "; ".join([*(part.words() for part in parts if part), *([days] if days else [])])
         return said[:1].upper() + said[1:]
 
     def levels(self, read: Read) -> "ConditionLevels":
@@ -87,6 +91,7 @@ class ConditionLevels:
     patience: Floats | None = None
     delivery: Floats | None = None
     shelf_life: Floats | None = None
+    visit_days: Floats | None = None
     growth: GrowthLevels | None = None
     holidays: tuple[HolidayLevels, ...] = ()
     competing: tuple[CompetitorLevels, ...] = ()

@@ -16,6 +16,7 @@ from sim.operations.pauses import Pause, Slack, calendar, overlap, working
 from sim.operations.recruitment import OpenSites
 from sim.operations.supply import Supply
 from sim.operations.underway import Places, Underway, begin
+from sim.operations.visits import Visits, VisitWindow, hold
 
 
 class Sites(Operations):
@@ -36,6 +37,7 @@ class Sites(Operations):
     pauses: tuple[Pause, ...] = Field((), description="weeks without recruitment, in order")
     clinics: tuple[Clinic, ...] = ()
     supply: Supply | None = None
+    visit_window: VisitWindow | None = Field(None, description="none: a visit counts whenever it is held")
     max_weeks: float = Field(
         1040, gt=0, description="the trial is stopped then, without a result if it is not finished"
     )
@@ -85,7 +87,8 @@ class Sites(Operations):
         every = f", planned to open every {self.open_every:g} weeks" if self.open_every else ""
         idle = f", closed without a patient in {self.close_idle:g} weeks" if self.close_idle else ""
         pauses = "".join(f" {pause.words()}" for pause in self.pauses)
-        waits = "".join(f" {place.words()}" for place in (*self.clinics, self.supply) if place)
+        others = (*self.clinics, self.supply, self.visit_window)
+        waits = "".join(f" {place.words()}" for place in others if place)
         latest = f"stopped after {self.max_weeks:g} weeks at the latest"
         number = "1 site" if self.sites == 1 else f"{self.sites} sites"
         return f"{number}{every}{idle}; {latest}.{pauses}{waits}"
@@ -115,7 +118,20 @@ class Sites(Operations):
             odds = np.where(admitted > 0, (1 - admitted) / admitted, 0.0)
         failures = streams("screen failure").poisson(gaps * odds)
         screened = np.cumsum(failures + 1.0, axis=0)
-        return Conduct(enrolled, screened=screened, opened=sites.opened, closed=sites.closed, site=site)
+        return Conduct(
+            enrolled,
+            screened=screened,
+            opened=sites.opened,
+            closed=sites.closed,
+            site=site,
+            visits=self._visits(intake, streams),
+        )
+
+    def _visits(self, intake: Intake, streams: Streams) -> Visits | None:
+        days = intake.conditions.visit_days
+        if days is None:
+            return None
+        return hold(intake.weeks, days, self.visit_window, len(intake.arm), streams)
 
     def treat(self, recruited: Conduct, intake: Intake, streams: Streams) -> Underway:
         """Open the clinics and shelves of trials whose recruitment is known; their clocks stand at 0."""
