@@ -1,5 +1,6 @@
 """Who gets which arm."""
 
+from functools import lru_cache
 from itertools import combinations
 from math import comb, prod
 from typing import Literal
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from sim.core.loops import deal
 from sim.core.parts import Family
 from sim.core.streams import BLOCK_SIZE, Streams
 
@@ -50,14 +52,12 @@ class PermutedBlocks(Allocation):
         size, stream = sum(counts), streams("allocation")
         blocks = -(-n // size)
         if _arrangement_count(counts) <= MOST_ARRANGEMENTS:
-            table = _arrangements(tuple(counts))
-            chosen = stream.integers(len(table), size=(blocks, BLOCK_SIZE))
-            order = np.empty((blocks, size, BLOCK_SIZE), dtype=np.int64)
-            for place in range(size):
-                np.take(np.ascontiguousarray(table[:, place]), chosen, out=order[:, place], mode="clip")
-        else:
-            keys = stream.random((blocks, size, BLOCK_SIZE))
-            order = np.repeat(np.arange(len(ratio)), counts)[np.argsort(keys, axis=1)]
+            orders = _arrangements(tuple(counts))
+            arm = np.empty((n, BLOCK_SIZE), dtype=np.int64)
+            deal(orders, stream.integers(len(orders), size=(blocks, BLOCK_SIZE)), arm)
+            return arm
+        keys = stream.random((blocks, size, BLOCK_SIZE))
+        order = np.repeat(np.arange(len(ratio)), counts)[np.argsort(keys, axis=1)]
         return np.ascontiguousarray(order.reshape(blocks * size, BLOCK_SIZE)[:n])
 
 
@@ -90,6 +90,7 @@ def _arrangement_count(counts: list[int]) -> int:
     return prod(comb(sum(counts[: i + 1]), count) for i, count in enumerate(counts))
 
 
+@lru_cache(maxsize=16)
 def _arrangements(counts: tuple[int, ...]) -> Ints:
     """Every distinct order of a block, shape (arrangement, place)."""
     free = [tuple(range(sum(counts)))]

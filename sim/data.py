@@ -7,7 +7,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.core.loops import put_where_before
+from sim.core.loops import hide_after
 from sim.core.streams import Streams
 from sim.endpoints import PAIN
 
@@ -174,11 +174,10 @@ def hide(scores: Floats, weeks: Floats, leave: Floats, missed: Mask | None = Non
     missed
         Of the shape of ``scores``.
     """
-    for visit in range(scores.shape[2]):
-        if weeks.ndim == 1:
-            put_where_before(leave, float(weeks[visit]), np.nan, scores[:, :, visit])
-        else:
-            scores[:, :, visit][leave < weeks[:, :, visit]] = np.nan
+    if weeks.ndim == 1:
+        hide_after(leave, weeks, scores.transpose(2, 0, 1))
+    else:
+        scores[leave[:, :, None] < weeks] = np.nan
     if missed is not None:
         scores[missed] = np.nan
     return scores

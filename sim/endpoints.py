@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy.special import ndtr
 
+from sim.core.loops import reach, round_to_grid
 from sim.core.parts import Family, Part, wrong
 from sim.measures import measure
 
@@ -201,16 +202,11 @@ class Scale(Part):
 
     def score(self, latent: Floats) -> Floats:
         """Round to the nearest step from ``low`` and clip to the scale; overwrites ``latent``, any shape."""
-        if self.low:
-            latent -= self.low
-        if self.step != 1.0:
-            latent /= self.step
-        np.rint(latent, out=latent)
-        if self.step != 1.0:
-            latent *= self.step
-        if self.low:
-            latent += self.low
-        return np.clip(latent, self.low, self.high, out=latent)
+        flat = latent.ravel(order="K")
+        round_to_grid(flat, self.low, self.high, self.step)
+        if not np.may_share_memory(flat, latent):  # a part of a larger array
+            latent[...] = flat.reshape(latent.shape)
+        return latent
 
     def mean(self, mean: Floats, sd: Floats) -> Floats:
         """Exact mean of the rounded and clipped score of a normal latent, same shape as ``mean``.
@@ -353,12 +349,14 @@ class Responder(Derived):
 
     def value(self, baseline: Floats, score: Floats) -> Floats:
         """Return 1 for a responder, 0 for none; a share of a baseline of 0 is no response."""
-        gain = self.sign * (baseline - score)
+        baseline, score = np.broadcast_arrays(baseline, score)
+        found = np.empty(score.shape)
         if self.points is not None:
-            reached = gain >= self.points - 1e-9
+            needed = 0.0, self.points - 1e-9, -np.inf
         else:
-            reached = (gain >= float(self.reduction or 0) * baseline - 1e-9) & (baseline > 0)
-        return reached + 0.0 * score  # nan where the score is
+            needed = float(self.reduction or 0), -1e-9, 0.0
+        reach((baseline.ravel(), score.ravel()), self.sign, needed, found.reshape(-1))
+        return found
 
     def words(self) -> str:
         """Say the endpoint in words."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ class Events:
     @property
     def ended(self) -> Floats:
         """Week in which treatment was discontinued or the study left, (patient, replicate)."""
-        return np.minimum(self.stop, self.leave)
+        return np.minimum(self.stop, self.leave) if self.reason.any() else self.leave
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,14 @@ class Hazards:
 
     def of(self, quantity: str) -> Floats:
         """Stack one hazard over the arms, shape (arm, replicate)."""
-        return np.stack([getattr(level.hazards, quantity) for level in self.levels])
+        if quantity not in self._stacked:
+            self._stacked[quantity] = np.stack([getattr(level.hazards, quantity) for level in self.levels])
+        return self._stacked[quantity]
+
+    @cached_property
+    def _stacked(self) -> dict[str, Floats]:
+        """Hazards that were asked for."""
+        return {}
 
     def start(self, arm: Ints) -> Floats:
         """Week in which each patient's treatment begins, (patient, replicate), or zeros for all at once."""
@@ -131,9 +139,11 @@ def occur(ratings: Ratings, arm: Ints, hazards: Hazards, streams: Streams) -> Ev
     if hazards.gave_up is not None:
         stop = np.minimum(stop, hazards.gave_up)
         reason[hazards.gave_up < NEVER] = REASONS.index("other")
-    leaves = _leaves_on_stopping(stop, arm, hazards, streams)
     leave = _constant("withdrawal", "withdrawal", arm, hazards, streams)
-    return Events(stop, reason, leaves if leave is None else np.minimum(leave, leaves, out=leave))
+    if reason.any() or leave is None:
+        leaves = _leaves_on_stopping(stop, arm, hazards, streams)
+        leave = leaves if leave is None else np.minimum(leave, leaves, out=leave)
+    return Events(stop, reason, leave)
 
 
 def _first(causes: Sequence[Floats | None], arm: Ints, hazards: Hazards) -> tuple[Floats, NDArray[np.int8]]:

@@ -112,7 +112,7 @@ def create(protocol: Protocol, scenario: Scenario, truth: Truth, n: int, streams
     covariates = population.describe(cohort, protocol.eligibility, streams, wanted)
     scores = {name: standard.score(covariates[name]) for name, standard in truth.standards.items()}
     effects = effects_of(truth.arms, scores, cohort.true.shape, streams)
-    own = _departures(truth.covariance, protocol.weeks, cohort.true, streams)
+    own = _departures(truth.departure_factor, protocol.weeks, cohort.true, streams)
     cohort.add_flare(own, protocol.weeks)
     _let_clusters_differ(own, protocol, truth, streams)
     trajectories = Trajectories(protocol.weeks, own, truth.course.at(protocol.weeks), effects)
@@ -126,7 +126,7 @@ def create(protocol: Protocol, scenario: Scenario, truth: Truth, n: int, streams
         for later in truth.later
     )
     chosen_by = {name: covariates[name] for name in protocol.chosen_by}
-    return World(truth, cohort, baseline, starts, trajectories, Hazards(truth.arms), steps, chosen_by)
+    return World(truth, cohort, baseline, starts, trajectories, truth.hazards, steps, chosen_by)
 
 
 def _let_clusters_differ(departure: Floats, protocol: Protocol, truth: Truth, streams: Streams) -> None:
@@ -150,17 +150,20 @@ def experience(
     belief = truth.belief * believes(truth.unblinding, adverse, arm.shape) if truth.unblinding else None
     if belief is not None:
         latent += belief[:, :, None]
-    events = _no_events(arm)
     if world.steps:
         patients = Patients(arm, world.baseline, shift, belief)
         steps = Steps(protocol, trajectories, world.steps, patients)
         passing = steps.plan()
-        if possible.stopping:
-            events = steps.stops(world.cohort.rating, passing, world.hazards, streams)
+        stops = possible.stopping
+        events = (
+            steps.stops(world.cohort.rating, passing, world.hazards, streams) if stops else _no_events(arm)
+        )
         latent = steps.latent(passing, events.stop)
     elif possible.stopping:
         events = occur(Ratings(protocol.weeks, world.cohort.rating, latent), arm, world.hazards, streams)
         latent = trajectories.after_stopping(latent, arm, events.stop, shift)
+    else:
+        events = _no_events(arm)
     if world.visits is not None and not world.steps:
         latent += _moved(world, arm, (events.stop, shift), world.visits.held)
     others = _follow(protocol, world, arm, (latent, events), streams)
@@ -256,13 +259,12 @@ def _follow(
     return found
 
 
-def _departures(covariance: Floats, weeks: Floats, lasting: Floats, streams: Streams) -> Floats:
+def _departures(factor: Floats, weeks: Floats, lasting: Floats, streams: Streams) -> Floats:
     """Draw own departures about lasting pain, (patient, replicate, visit).
 
-    A stream a visit, so a later one moves no earlier.
+    A stream a visit, so a later one moves no earlier. ``factor`` is that of their covariance,
+    (visit, visit, replicate).
     """
-    lower = np.linalg.cholesky(covariance).transpose(1, 2, 0)
-    factor: Floats = np.array(np.broadcast_to(lower, (*lower.shape[:2], BLOCK_SIZE)), order="C")
     generators = [streams(f"departure week {week:g}") for week in weeks]
     found = np.empty((len(weeks), *lasting.shape))
     normal = np.empty((len(weeks), AT_A_TIME, BLOCK_SIZE))

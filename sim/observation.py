@@ -35,7 +35,8 @@ class Ground:
 
         Who is in no arm lives through the first one; what happens to them is never seen.
         """
-        arm, world, streams = np.maximum(arm, 0), self.world, self.streams
+        arm = arm if arm.min() >= 0 else np.maximum(arm, 0)
+        world, streams = self.world, self.streams
         conduct = operate(self.protocol, self.scenario, world, arm, streams)
         world = _drifting(after_waiting(world, conduct), conduct)
         life = experience(self.protocol, world, arm, streams)

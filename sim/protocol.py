@@ -420,8 +420,8 @@ class Protocol(Part):
         share of the patients is a cut of the first ones.
         """
         wanted = np.ceil(np.outer(sizes, self.fractions) - 1e-9).astype(np.int64)
-        cuts = np.unique(wanted)
-        return tuple(int(cut) for cut in cuts), Looks(self.fractions, np.searchsorted(cuts, wanted))
+        cuts = sorted({*wanted.ravel().tolist()})
+        return tuple(cuts), Looks(self.fractions, np.searchsorted(cuts, wanted))
 
     @property
     def chosen_by(self) -> set[str]:

@@ -1,6 +1,6 @@
 """Records of trials as flat tables: one row a replicate, size, estimand and compared arm."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.core.loops import tally
+from sim.core.loops import find_rows, tally, tally_weeks
 from sim.core.streams import BLOCK_SIZE
 from sim.data import ABSENT
 from sim.endpoints import PAIN, Endpoint, Scale
@@ -72,7 +72,7 @@ def tabulate(protocol: Protocol, record: TrialRecord, block: int, truth: Mapping
 def _conduct(protocol: Protocol, record: TrialRecord, size: int) -> Table:
     """What only some operations know of each trial: unfinished, screened, and the wait of each arm."""
     found: Table = {}
-    conduct, last = record.conduct, rows_of_last(record.data.arm, record.randomised[[size]])[0]
+    conduct = record.conduct
     if np.isfinite(protocol.operations.latest):
         found["unfinished"] = record.unfinished[size]
     if record.cost is not None:
@@ -80,11 +80,11 @@ def _conduct(protocol: Protocol, record: TrialRecord, size: int) -> Table:
         for arm, spent in zip(protocol.arms, record.cost.by_arm, strict=True):
             found[f"cost {arm.name}"] = spent[size]
     if conduct.screened is not None:
-        found["screened"] = up_to(conduct.screened, last[None])[0]
+        found["screened"] = up_to(conduct.screened, _last(record, size)[None])[0]
     if conduct.kits is not None:
         found |= _kits(protocol, record, whole=size == len(record.sizes) - 1)
     if conduct.start is not None and conduct.waited is not None:
-        inside = np.arange(len(conduct.start))[:, None] <= last
+        inside = np.arange(len(conduct.start))[:, None] <= _last(record, size)
         begun = inside & np.isfinite(conduct.start)
         for k, arm in enumerate(protocol.arms):
             mine = record.data.arm == k
@@ -93,6 +93,11 @@ def _conduct(protocol: Protocol, record: TrialRecord, size: int) -> Table:
             found[f"never began {arm.name}"] = (inside & ~begun & mine).sum(axis=0)
             found[f"delayed {arm.name}"] = (begun & mine & (conduct.waited > 0)).sum(axis=0)
     return found
+
+
+def _last(record: TrialRecord, size: int) -> Column:
+    """Row of the last patient randomised in trials of a size, (replicate,)."""
+    return np.asarray(rows_of_last(record.data.arm, record.randomised[[size]])[0])
 
 
 def _kits(protocol: Protocol, record: TrialRecord, whole: bool) -> Table:
@@ -135,30 +140,29 @@ def _estimates(
         "estimand": np.full(arms * len(sizes) * BLOCK_SIZE, finding.estimand),
         "arm": np.repeat(finding.arms, len(sizes) * BLOCK_SIZE),
     }
-    return rows | {name: np.broadcast_to(values, shape).ravel() for name, values in found.items()}
+    return rows | {name: _flat(values, shape) for name, values in found.items()}
+
+
+def _flat(values: Column, shape: tuple[int, ...]) -> Column:
+    return (values if values.shape == shape else np.broadcast_to(values, shape)).ravel()
 
 
 def _arms(protocol: Protocol, record: TrialRecord, replicate: Column) -> Table:
     """Count by visit and arm: randomised, observed, sums of scores, responders, stopped and left."""
     data, arm_of, groups = record.data, *_grouped(record, len(protocol.arms))
     arms, visits = len(protocol.arms), len(protocol.visits)
-    place = arm_of * BLOCK_SIZE + np.arange(BLOCK_SIZE)
-    grid = ScoreGrid.of(protocol)
-    start = grid.steps(data.baseline).astype(np.int64)
     scores = [data.baseline, *(data.score[:, :, visit] for visit in range(visits - 1))]
-    counts = [
-        grid.count(place, start, score, groups) | _other_counts(protocol, record, visit, arm_of)
-        for visit, score in enumerate(scores)
-    ]
+    counts = ScoreGrid.of(protocol).count(arm_of, scores, groups)
+    others = [_other_counts(protocol, record, visit, arm_of) for visit in range(visits)]
+    counts |= {name: np.stack([other[name] for other in others]) for name in others[0]}
+    counts |= _happened_before(arm_of, record.events, protocol, groups)
     names = np.array([arm.name for arm in protocol.arms])
     table = {
         "replicate": np.tile(replicate, visits * arms),
         "arm": np.tile(np.repeat(names, BLOCK_SIZE), visits),
         "week": np.repeat(np.array(protocol.visits), arms * BLOCK_SIZE),
     }
-    table |= {name: np.concatenate([count[name][:arms].ravel() for count in counts]) for name in counts[0]}
-    gone = _happened_before(place, record.events, protocol, groups)
-    return table | {name: values[:, :arms].ravel() for name, values in gone.items()}
+    return table | {name: values[:, :arms].ravel() for name, values in counts.items()}
 
 
 def _grouped(record: TrialRecord, arms: int) -> tuple[Column, int]:
@@ -253,48 +257,46 @@ class ScoreGrid:
             return score
         return np.asarray(np.rint((score - self.low) * (1 / self.step)))
 
-    def count(self, place: NDArray[np.int64], start: NDArray[np.int64], score: Floats, arms: int) -> Table:
-        """Counts by name, each (arm, replicate).
+    def count(self, arm: NDArray[np.int64], scores: Sequence[Floats], arms: int) -> Table:
+        """Counts by name, each (visit, arm, replicate).
 
         Parameters
         ----------
-        place
-            Arm × block size + replicate, (patient, replicate).
-        start
-            Steps of the baseline score, same shape.
+        arm
+            Of each patient, (patient, replicate).
+        scores
+            At baseline and at each visit, (patient, replicate).
         """
-        table = np.zeros((arms * BLOCK_SIZE, self.levels, self.levels + 1))
-        tally(place, start, np.ascontiguousarray(self.steps(score)), table)
-        sums = (table.reshape(len(table), -1) @ self.features).reshape(arms, BLOCK_SIZE, -1)
+        row = np.empty(arm.shape, dtype=np.int64)
+        find_rows(arm, np.ascontiguousarray(self.steps(scores[0])), self.levels, row)
+        table = np.empty((arms * BLOCK_SIZE, self.levels * (self.levels + 1)))
+        sums = np.empty((len(self.names), len(scores), len(table)))
+        for visit, score in enumerate(scores):
+            table.fill(0.0)
+            tally(row, np.ascontiguousarray(self.steps(score)), self.levels, table.reshape(-1))
+            sums[:, visit] = (table @ self.features).T
         whole = ("score_sum", "score_squares", "start_sum")
         return {
-            name: sums[:, :, i] if name in whole else sums[:, :, i].astype(np.int64)
-            for i, name in enumerate(self.names)
+            name: (found if name in whole else found.astype(np.int64)).reshape(len(scores), arms, BLOCK_SIZE)
+            for name, found in zip(self.names, sums, strict=True)
         }
 
 
 def _happened_before(
-    place: NDArray[np.int64], events: Events, protocol: Protocol, arms: int
+    arm: NDArray[np.int64], events: Events, protocol: Protocol, arms: int
 ) -> dict[str, Column]:
     """Patients who left, or stopped for each reason, before each visit, each (visit, arm, replicate)."""
-    visits = np.array(protocol.visits)
+    visits = np.array(protocol.visits, dtype=np.float64)
 
-    def count(weeks: Floats, among: NDArray[np.int64]) -> Column:
-        chosen, first_after = weeks.ravel()[among], np.zeros(len(among), dtype=np.int64)
-        for week in visits:  # few: quicker than a search for each patient
-            first_after += chosen >= week
-        cells = first_after * (arms * BLOCK_SIZE) + place.ravel()[among]
-        size = (len(visits) + 1) * arms * BLOCK_SIZE
-        table = np.bincount(cells, minlength=size).reshape(len(visits) + 1, arms, BLOCK_SIZE)
-        return np.asarray(table.cumsum(axis=0)[: len(visits)])
+    def count(weeks: Floats, group: NDArray[np.int64], kinds: int) -> Column:
+        counts = np.zeros((len(visits) + 1, kinds * arms, BLOCK_SIZE), dtype=np.int64)
+        tally_weeks(np.ascontiguousarray(weeks), group, visits, counts)
+        before = counts.cumsum(axis=0)[: len(visits)]
+        return np.asarray(before.reshape(len(visits), kinds, arms, BLOCK_SIZE))
 
-    found = {"left": count(events.leave, _where(events.leave < visits[-1]))}
-    stopped = _where((events.reason > 0) & (events.stop < visits[-1]))
-    reason = events.reason.ravel()[stopped]
-    for code, name in enumerate(REASONS[1:], start=1):
-        found[f"stopped_{name}"] = count(events.stop, stopped[reason == code])
-    return found
-
-
-def _where(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    return np.flatnonzero(mask)
+    found = {"left": count(events.leave, arm, 1)[:, 0]}
+    if events.reason.any():
+        stopped = count(events.stop, events.reason * np.int64(arms) + arm, len(REASONS))
+    else:
+        stopped = np.zeros((len(visits), len(REASONS), arms, BLOCK_SIZE), dtype=np.int64)
+    return found | {f"stopped_{name}": stopped[:, code] for code, name in enumerate(REASONS) if code}

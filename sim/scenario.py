@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Generic, Literal, Self, TypeVar
+from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -12,9 +12,11 @@ from sim.adverse_events import Unblinding
 from sim.arms import Arm, Step
 from sim.claims import AboveZero, Claim, Draws, Floats, Posterior, PosteriorClaim, Read, Share, claims_in
 from sim.core.parts import Family, Part, suggest, wrong
+from sim.core.same import Same
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.eligibility import EntryRule
 from sim.endpoints import PAIN
+from sim.events import Hazards
 from sim.missingness import Missing, MissingLevels
 from sim.operations.conditions import ConditionLevels, Conditions
 from sim.operations.costs import CostLevels, Costs
@@ -25,8 +27,6 @@ from sim.rescue import Rescue, RescueLevels
 from sim.screening import PainLevels
 from sim.trajectories import MeanCourse
 from sim.treatments import Treatment, TreatmentLevels
-
-Value = TypeVar("Value")
 
 
 class Evaluation(Family):
@@ -452,6 +452,17 @@ class Truth:
         """Covariates that matter for an outcome."""
         return set(self.standards) | {o.covariate for o in self.outcomes.values() if o.covariate}
 
+    @cached_property
+    def hazards(self) -> Hazards:
+        """Of every arm's first treatment."""
+        return Hazards(self.arms)
+
+    @cached_property
+    def departure_factor(self) -> Floats:
+        """Lower Cholesky factor of the covariance, (visit, visit, replicate)."""
+        lower = np.linalg.cholesky(self.covariance).transpose(1, 2, 0)
+        return np.array(np.broadcast_to(lower, (*lower.shape[:2], BLOCK_SIZE)), order="C")
+
     def therapist_sd(self, arm: int) -> Floats:
         """SD of the effect's size between the therapists of an arm, (replicate,), points.
 
@@ -473,21 +484,6 @@ class Truth:
         """Effect of each arm on a measure beyond what follows from pain, (arm, replicate), its points."""
         zero = np.zeros_like(self.site_rate)
         return np.stack([levels.beyond_pain.get(measure, zero) for levels in self.arms])
-
-
-@dataclass(frozen=True, eq=False)
-class Same(Generic[Value]):
-    """A value that equals nothing but itself, so that what follows from it can be kept for it."""
-
-    value: Value
-
-    def __eq__(self, other: object) -> bool:
-        """Whether it is the very same object."""
-        return isinstance(other, Same) and other.value is self.value
-
-    def __hash__(self) -> int:
-        """Hash by identity."""
-        return id(self.value)
 
 
 @lru_cache(maxsize=32)

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from sim.core.errors import InputError
+from sim.core.loops import combine
+from sim.core.normal import quantile
+from sim.core.same import Same
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.eligibility import EntryRule
 
@@ -172,31 +176,58 @@ def admission(rule: EntryRule, levels: PainLevels, correlation: float, scores: F
     return total
 
 
+@dataclass(frozen=True)
+class AdmittedLaw:
+    """How an admitted patient follows from a uniform and a normal number.
+
+    Attributes
+    ----------
+    below, width
+        Probability of a rating below the admitted range, and in it, (replicate,).
+    weights
+        Of the rating's normal score, of the own one, and a constant, for the rating, the score of true pain
+        and true pain, (3, 3, replicate).
+    error
+        SD of the error of the rating to which the rule is applied, (replicate,), points.
+    """
+
+    below: Floats
+    width: Floats
+    weights: Floats
+    error: Floats
+
+
+@lru_cache(maxsize=32)
+def _law_of(rule: EntryRule, same: Same[PainLevels]) -> AdmittedLaw:
+    levels, earlier = same.value, rule.occasion == "screening"
+    error = levels.error_of(rule, earlier)
+    spread = levels.spread(error)
+    reliability = levels.sd**2 / spread**2
+    below, above = pass_limits(rule, levels, earlier)
+    toward, apart, zero = np.sqrt(reliability), np.sqrt(1 - reliability), np.zeros_like(spread)
+    weights = (
+        (spread, zero, levels.shown),
+        (toward, apart, zero),
+        (levels.sd * toward, levels.sd * apart, levels.mean),
+    )
+    return AdmittedLaw(below, above - below, np.array(weights), error)
+
+
 def by_inversion(rule: EntryRule, levels: PainLevels, n: int, streams: Streams) -> Cohort:
     """Draw ``n`` patients whose one rating is admitted, without drawing those whose rating is not.
 
     The rating is drawn from its distribution given the rule, true pain from its distribution given
     the rating: the same law as screening one person after another.
     """
-    earlier = rule.occasion == "screening"
-    error = levels.error_of(rule, earlier)
-    spread = levels.spread(error)
-    reliability = levels.sd**2 / spread**2
-    below, above = pass_limits(rule, levels, earlier)
+    law = _law_of(rule, Same(levels))
     uniform = streams("screening").random((n, BLOCK_SIZE))
-    uniform *= above - below
-    uniform += below
-    rating_z = ndtri(uniform, out=uniform)
-    true_z = streams("true pain").standard_normal((n, BLOCK_SIZE))
-    true_z *= np.sqrt(1 - reliability)
-    part = np.sqrt(reliability) * rating_z
-    true_z += part
-    true = np.multiply(levels.sd, true_z, out=part)
-    true += levels.mean
-    rating = np.multiply(spread, rating_z, out=rating_z)
-    rating += levels.shown
-    flare = _flare_given(rating - true, error, levels, streams) if levels.flare else None
-    if earlier:
+    uniform *= law.width
+    uniform += law.below
+    rating, true_z = quantile(uniform), streams("true pain").standard_normal((n, BLOCK_SIZE))
+    true = np.empty_like(rating)
+    combine(law.weights, rating, true_z, true)
+    flare = _flare_given(rating - true, law.error, levels, streams) if levels.flare else None
+    if rule.occasion == "screening":
         rating = true + levels.error * streams("baseline rating").standard_normal((n, BLOCK_SIZE))
         rating += 0.0 if flare is None else flare
     return Cohort(true, rating, true_z, flare, levels.flare.half_weeks if levels.flare else None)

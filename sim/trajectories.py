@@ -1,12 +1,15 @@
 """Potential outcomes: what would happen to the same patients under every arm."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.core.loops import add_by_arm
+from sim.core.same import Same
 from sim.core.streams import Streams
 from sim.effects.base import Shape
 from sim.treatments import TreatmentLevels
@@ -90,8 +93,16 @@ class ArmEffect:
 
     def planned(self, weeks: Floats) -> Floats:
         """Share of the size at the visits while treated as planned, (replicate, visit)."""
-        replicate = np.arange(len(self.length))[:, None]
-        return self.share(weeks[None, :], np.inf, replicate)
+        key = weeks.tobytes()
+        if key not in self._planned:
+            replicate = np.arange(len(self.length))[:, None]
+            self._planned[key] = self.share(weeks[None, :], np.inf, replicate)
+        return self._planned[key]
+
+    @cached_property
+    def _planned(self) -> dict[bytes, Floats]:
+        """Shares that were asked for."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -124,24 +135,26 @@ class Trajectories:
         ``therapists`` adds to the size of each patient's effect, (patient, replicate).
         """
         latent = visit_by_visit(*self.own.shape)
-        place = self._place(arm)
         shares = np.stack([effect.planned(self.weeks) for effect in self.effects])
         personal = therapists is not None or any(effect.is_personal for effect in self.effects)
         shift = self.course + (0.0 if personal else self._mean_sizes()[:, :, None] * shares)
-        shift = np.broadcast_to(shift, shares.shape).reshape(-1, len(self.weeks))
-        for visit in range(len(self.weeks)):
-            now = look_up(shift[:, visit], place, out=latent[:, :, visit])
-            now += self.own[:, :, visit]
+        by_visit = np.array(np.broadcast_to(shift, shares.shape).transpose(2, 0, 1), order="C")
+        add_by_arm(self.own.transpose(2, 0, 1), arm, by_visit, latent.transpose(2, 0, 1))
         if personal:
-            size, shares = self.size(arm, therapists), shares.reshape(-1, len(self.weeks))
-            part = np.empty_like(size)
-            for visit in range(len(self.weeks)):
-                look_up(shares[:, visit], place, out=part)
-                part *= size
-                latent[:, :, visit] += part
+            self._add_personal(latent, arm, therapists, shares)
         if self.start is not None:
             self._begin_late(latent, arm, self.start, therapists)
         return latent
+
+    def _add_personal(self, latent: Floats, arm: Ints, therapists: Floats | None, shares: Floats) -> None:
+        """Add each patient's own effect to ``latent``; ``shares`` are (arm, replicate, visit)."""
+        size, place = self.size(arm, therapists), self._place(arm)
+        by_place = shares.reshape(-1, len(self.weeks))
+        part = np.empty_like(size)
+        for visit in range(len(self.weeks)):
+            look_up(by_place[:, visit], place, out=part)
+            part *= size
+            latent[:, :, visit] += part
 
     def _begin_late(self, latent: Floats, arm: Ints, start: Floats, therapists: Floats | None) -> None:
         """Move the effect of who waits for treatment; overwrites ``latent``."""
@@ -223,9 +236,16 @@ def effects_of(
     """
     found = []
     for levels in arms:
-        size = (
-            levels.persons.size(levels.size, scores, shape, streams) if levels.persons.differ else levels.size
-        )
-        start = np.zeros(shape[1]) if levels.waiting is None else levels.waiting
-        found.append(ArmEffect(size, levels.shape, levels.weeks, start))
+        effect = _mean_effect(Same(levels))
+        if levels.persons.differ:
+            effect = replace(effect, size=levels.persons.size(levels.size, scores, shape, streams))
+        found.append(effect)
     return tuple(found)
+
+
+@lru_cache(maxsize=64)
+def _mean_effect(levels: Same[TreatmentLevels]) -> ArmEffect:
+    """Effect of a treatment where patients do not differ."""
+    one = levels.value
+    start = np.zeros_like(one.weeks) if one.waiting is None else one.waiting
+    return ArmEffect(one.size, one.shape, one.weeks, start)

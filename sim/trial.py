@@ -171,5 +171,6 @@ def calendar(
     due = np.take_along_axis(enrolled, analysed - 1, axis=0) + protocol.last_week
     late = due > protocol.operations.latest
     week = np.where(late, protocol.operations.latest, due)
-    randomised = [(enrolled[:size] <= end).sum(axis=0) for size, end in zip(sizes, week, strict=True)]
-    return week, np.stack(randomised), late
+    by_then = [(enrolled[:size] <= end).view(np.int8) for size, end in zip(sizes, week, strict=True)]
+    randomised = np.stack([np.add.reduce(there, axis=0, dtype=np.int32) for there in by_then])
+    return week, randomised.astype(np.int64), late

@@ -114,8 +114,8 @@ def _moments(observed: Observations) -> tuple[Floats, Floats, Floats]:
     """Count, means (x, y), centred squares and products (xx, xy, yy), each (…, arm, size, replicate)."""
     sizes = observed.data.sizes
     sums = np.zeros((6, observed.arms, len(sizes), observed.arm.shape[1]))
-    x, y = (np.ascontiguousarray(part - CENTRE) for part in (observed.baseline, observed.value))
-    add_moments(np.ascontiguousarray(observed.arm, dtype=np.int64), x, y, np.array(sizes), sums)
+    scores = np.ascontiguousarray(observed.baseline), np.ascontiguousarray(observed.value)
+    add_moments(np.ascontiguousarray(observed.arm, dtype=np.int64), scores, CENTRE, np.array(sizes), sums)
     n, sx, sy, xx, xy, yy = sums
     with np.errstate(divide="ignore", invalid="ignore"):
         squares = np.stack([xx - sx * sx / n, xy - sx * sy / n, yy - sy * sy / n])

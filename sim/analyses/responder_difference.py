@@ -8,6 +8,7 @@ from scipy.special import ndtri
 
 from sim.analyses.base import LEVEL, Analysis, Estimate, Floats, as_observations
 from sim.analyses.data_set import DataSet, Result, Row, check_binary, mean_name
+from sim.core.loops import add_responders
 from sim.estimand import Observations
 
 Z = float(ndtri(0.5 + LEVEL / 2))
@@ -41,11 +42,12 @@ class ResponderDifference(Analysis):
 
     def _counts(self, observed: Observations) -> tuple[Floats, Floats]:
         """Patients counted and share responding, each (arm, size, replicate)."""
-        seen, responds = ~np.isnan(observed.value), observed.value > 0
-        mine = [observed.arm == arm for arm in range(observed.arms)]
-        counted = [m & seen for m in mine] if self.missing == "complete_case" else mine
-        n = np.stack([observed.data.totals(m) for m in counted])
-        hits = np.stack([observed.data.totals(m & responds) for m in mine])
+        sizes, (_, replicates) = observed.data.sizes, observed.arm.shape
+        counts = np.zeros((3, observed.arms, len(sizes), replicates), dtype=np.int64)
+        arm = np.ascontiguousarray(observed.arm, dtype=np.int64)
+        add_responders(arm, np.ascontiguousarray(observed.value), np.array(sizes), counts)
+        mine, seen, hits = counts.astype(np.float64)
+        n = seen if self.missing == "complete_case" else mine
         with np.errstate(divide="ignore", invalid="ignore"):
             return n, hits / n
 

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-import numpy as np
 from pydantic import Field
 
+from sim.core.loops import run_up
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.operations.base import Conduct, Intake, Operations
 
@@ -17,7 +17,7 @@ class OpenDoor(Operations):
 
     def conduct(self, intake: Intake, streams: Streams) -> Conduct:
         """Add exponential gaps at the rate of all sites together."""
-        gaps = streams("arrival").standard_exponential((len(intake.arm), BLOCK_SIZE))
-        enrolled = np.cumsum(gaps, axis=0, out=gaps)
+        enrolled = streams("arrival").standard_exponential((len(intake.arm), BLOCK_SIZE))
+        run_up(enrolled)
         enrolled /= self.sites * intake.site_rate
         return Conduct(enrolled=enrolled)
