@@ -132,6 +132,11 @@ def of_family(protocol: Protocol, estimates: Table) -> NDArray[np.bool_]:
     """Rows of the hypotheses that share a level, (row,): without ``multiplicity`` those that decide."""
     if protocol.multiplicity is not None:
         return np.ones(len(estimates["n"]), dtype=bool)
+    return deciding(protocol, estimates)
+
+
+def deciding(protocol: Protocol, estimates: Table) -> NDArray[np.bool_]:
+    """Rows of the hypotheses that decide when a trial ends, (row,)."""
     named = [protocol.looks[place].analysis.estimand for place in protocol.deciding]
     return np.asarray(np.logical_or.reduce([estimates["estimand"] == name for name in named]))
 

@@ -198,8 +198,8 @@ class SampleSize:
 
     ``n_per_arm`` reaches the goal with probability ``SURE`` or more, given the error of the simulation, in
     the search and again on fresh patients: ``value``, ``mcse`` and ``certainty`` are the success rate
-    there, its error and the probability that it is the goal or more. ``low`` and ``high`` are the 95 %
-    bootstrap interval of the size at which the goal is just reached.
+    there, its error and the probability that it is the goal or more, in ``replicates`` trials. ``low`` and
+    ``high`` are the 95 % bootstrap interval of the size at which the goal is just reached.
     """
 
     protocol: str
@@ -214,7 +214,19 @@ class SampleSize:
     certainty: float
     low: float
     high: float
+    replicates: int
     note: str
+
+    def words(self, label: str | None = None) -> str:
+        """Say the answer in one sentence: the size, how sure it is, and what fresh patients say of it."""
+        if self.n_per_arm is None:
+            return f"{label or self.arm}: {self.target} {self.goal:g} is not reached; {self.note}."
+        sure = "" if self.certainty >= SURE else f", less than the {SURE:g} asked for"
+        return (
+            f"{label or self.arm}: {self.n_per_arm:g} patients per arm, {self.n_total:g} in all. "
+            f"P({self.target} ≥ {self.goal:g}) = {self.certainty:.3f}{sure}, given the simulation's error: "
+            f"of {self.replicates} trials with fresh patients {self.value:.3f} ({self.mcse:.3f}) succeed."
+        )
 
 
 @dataclass(frozen=True)
@@ -357,14 +369,16 @@ class Tried:
         share = search.per_arm(search.unit * 1000, self.arm) / (search.unit * 1000)
         low, high = (share * limit for limit in (self.crossing.low, self.crossing.high))
         patients = search.per_arm(total, self.arm), total
-        return SampleSize(*self.head, *patients, rate.value, rate.mcse, sure, low, high, note)
+        trials = len(decided)
+        return SampleSize(*self.head, *patients, rate.value, rate.mcse, sure, low, high, trials, note)
 
     def not_reached(self, at_largest: Decisions) -> SampleSize:
         """Say what the largest size looked at gives, from its decisions (replicate,)."""
         last, largest = proportion(at_largest), self.search.grid[-1]
         sure = certainty(int(at_largest.sum()), len(at_largest), self.search.goal)
         note = f"{self.search.title} is {last.value:.2f} at the largest size looked at ({largest} patients)"
-        return SampleSize(*self.head, None, None, last.value, last.mcse, sure, np.nan, np.nan, note)
+        trials, nowhere = len(at_largest), np.nan
+        return SampleSize(*self.head, None, None, last.value, last.mcse, sure, nowhere, nowhere, trials, note)
 
 
 def table(study: Study, sizing: Sizing, plan: Plan) -> Iterator[CurvePoint]:

@@ -25,7 +25,10 @@ from sim.variation import Sensitivity
 MOST_REPLICATES = 10_000_000
 NOT_SIMULATED = ("replicates", "size", "region", "sensitivity", "sources")
 """Keys of a study that change no block of its run."""
-OUTSIDE = ("cli", "report", "export", "replay.py", "examples.py", "synthesis", "evidence")
+OUTSIDE = (
+    *("cli", "report", "export", "synthesis", "evidence"),
+    *("replay.py", "examples.py", "designs.py", "front.py"),
+)
 """Parts of the package that change no result of a run."""
 COUNTING = (
     *("archive.py", "baseline.py", "logistics.py", "results.py", "performance.py"),

@@ -11,11 +11,11 @@ from rich.table import Table
 
 from sim.archive import SUCCESS
 from sim.cli.console import out, print_json, print_wide
-from sim.cli.designs import Choice
 from sim.cli.differences import Difference, Run, differences
 from sim.cli.show_designs import show_designs
 from sim.core.errors import InputError
 from sim.core.loading import dump
+from sim.designs import Choice
 
 Setting = tuple[str, Any, Any]
 
@@ -43,7 +43,8 @@ def compare(  # noqa: PLR0913, one parameter an option
     Example: `sim compare results/interim_looks/0123456789ab --scenario expected --figure designs.png`
     """
     if second is None:
-        show_designs(Choice.of(Run.open(first), scenario, worth), against, figure, json)
+        run = Run.open(first)
+        show_designs(Choice.of(run.results, run.study, (scenario, worth)), against, figure, json)
         return
     if (scenario, against, worth, figure) != (None, None, None, None):
         raise InputError("sim compare: --scenario, --against, --worth and --figure are for one DIR")

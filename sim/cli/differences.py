@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 
 from sim.archive import SUCCESS
 from sim.core.errors import InputError
+from sim.designs import WITHIN
 from sim.performance import COLUMNS, FAMILY, of_family, one_truth, successes
 from sim.results import Results
 from sim.study import Study
 
 Floats = NDArray[np.float64]
 Key = tuple[str, ...]
-
-WITHIN = 2.0
-"""Monte Carlo errors within which two numbers are not told apart."""
 
 
 @dataclass(frozen=True)

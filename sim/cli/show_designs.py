@@ -7,8 +7,8 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from sim.cli.console import out, print_json, print_wide
-from sim.cli.designs import Choice, Design
 from sim.core.errors import InputError
+from sim.designs import Choice, Design
 
 DECIMALS = {"success": 4, "patients": 1, "weeks": 1, "cost": 0, "net_benefit": 0}
 
@@ -16,13 +16,12 @@ DECIMALS = {"success": 4, "patients": 1, "weeks": 1, "cost": 0, "net_benefit": 0
 def show_designs(choice: Choice, against: str | None, figure: Path | None, json: bool) -> None:
     """Print the designs, and draw them where a file is named."""
     base = _base(choice, against)
-    rows = _rows(choice, base)
+    rows = choice.rows(base)
     if figure is not None:
         _draw(choice, base, rows, figure)
     if json:
-        print_json(
-            {"scenario": choice.scenario, "success": choice.success, "against": base.label, "designs": rows}
-        )
+        asked = {"scenario": choice.scenario, "success": choice.success, "currency": choice.currency}
+        print_json(asked | {"against": base.label, "designs": rows})
         return
     out.print(
         f"scenario {choice.scenario}; differences are from {base.label}, on the same patients", markup=False
@@ -42,6 +41,7 @@ def show_designs(choice: Choice, against: str | None, figure: Path | None, json:
     for row in rows:
         digits = DECIMALS[row["measure"]]
         name = choice.success if row["measure"] == "success" else row["measure"].replace("_", " ")
+        name += f", {choice.currency}" if row["measure"] in ("cost", "net_benefit") else ""
         numbers = [f"{row[key]:.{digits}f}" for key in ("value", "mcse", "difference", "difference_mcse")]
         first = row["measure"] == choice.measures[0]
         best = "on the front" if first and row["front"] else ""
@@ -67,29 +67,6 @@ def _base(choice: Choice, against: str | None) -> Design:
     return mine[-1]
 
 
-def _rows(choice: Choice, base: Design) -> list[dict[str, Any]]:
-    front = choice.front()
-    rows = []
-    for design in choice.designs:
-        for measure in choice.measures:
-            found, gain = design.measured(measure), design.less(base, measure)
-            rows.append(
-                {
-                    "design": design.label,
-                    "protocol": design.name,
-                    "n": design.n,
-                    "measure": measure,
-                    "value": found.value,
-                    "mcse": found.mcse,
-                    "difference": gain.value,
-                    "difference_mcse": gain.mcse,
-                    "verdict": choice.verdict(design, base, measure),
-                    "front": design in front,
-                }
-            )
-    return rows
-
-
 def _best(choice: Choice) -> str:
     """Name the design with the largest expected net benefit, and those that cannot be told from it."""
     best = max(choice.designs, key=lambda design: design.measured("net_benefit").value)
@@ -110,4 +87,4 @@ def _draw(choice: Choice, base: Design, rows: list[dict[str, Any]], file: Path) 
     from sim.report.figures.style import save
 
     frame = pd.DataFrame(rows)
-    save(designs(frame, choice.success, base.label), file, frame)
+    save(designs(frame, (choice.success, choice.currency), base.label), file, frame)

@@ -10,10 +10,12 @@ from rich.table import Table
 from sim.cli.budget import size_by_budget
 from sim.cli.console import out, print_json
 from sim.cli.run import find_posteriors, telling
+from sim.cli.show_designs import show_designs
 from sim.cli.studies import read_study
 from sim.core.errors import InputError
 from sim.core.parts import suggest
 from sim.execution import Plan
+from sim.front import simulated
 from sim.results import write_csv
 from sim.sample_size import Benefit, CurvePoint, SampleSize, Target, default_sizing, find, searches
 from sim.sample_size import table as tabulate
@@ -37,6 +39,14 @@ def size(  # noqa: PLR0913, one parameter an option
         float | None, typer.Option(help="The largest size that costs no more; prices and effects drawn.")
     ] = None,
     sure: Annotated[float, typer.Option(help="Probability of staying within the budget.")] = 0.8,
+    front: Annotated[
+        bool, typer.Option("--front", help="Every protocol at each of its sizes, side by side.")
+    ] = False,
+    scenario: Annotated[str | None, typer.Option(help="Scenario of --front.")] = None,
+    worth: Annotated[
+        float | None, typer.Option(help="Of --front: worth of a success, in the costs' currency.")
+    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Of --front: PNG to draw the designs in.")] = None,
     arm: Annotated[str | None, typer.Option(help="Arm that the JSON's top level answers for.")] = None,
     largest: Annotated[int | None, typer.Option(help="Largest total size to look at.")] = None,
     set_: Annotated[
@@ -56,15 +66,24 @@ def size(  # noqa: PLR0913, one parameter an option
     Example: `sim size configs/studies/chronic_four_arms.yaml --table sizes.csv`
 
     Example: `sim size configs/studies/drug_multisite.yaml --budget 2000000 --sure 0.9`
+
+    Example: `sim size configs/studies/design_choice.yaml --front --scenario reported --worth 10000000`
     """
-    if sum(asked is not None for asked in (power, assurance, table, budget)) != 1:
-        raise InputError("sim size: give one of --power, --assurance or --table, or --budget")
+    if sum(asked is not None for asked in (power, assurance, table, budget, front or None)) != 1:
+        raise InputError("sim size: give one of --power, --assurance or --table, --budget, or --front")
+    if (scenario, worth, figure) != (None, None, None) and not front:
+        raise InputError("sim size: --scenario, --worth and --figure are for --front")
     spec = read_study(study, set_ or [])
     sizing = default_sizing(spec).model_copy(update={"largest": largest} if largest else {})
     benefit = _benefit(given_benefit, and_benefit, assurance is not None)
     plan = Plan(posteriors=find_posteriors(spec, json))
     if table is not None:
         _write_table(spec, sizing, plan, table, json)
+        return
+    if front:
+        with telling(plan, "simulating designs", json) as told:
+            choice = simulated(spec, (scenario, worth), sizing.replicates, told)
+        show_designs(choice, None, figure, json)
         return
     if budget is not None:
         size_by_budget(searches(spec, sizing, ("assurance",))[0], (budget, sure), plan, json)
@@ -80,6 +99,8 @@ def size(  # noqa: PLR0913, one parameter an option
     if json:
         print_json(_content(chosen, answers, curve))
     else:
+        for answer in answers:
+            out.print(answer.words(), markup=False)
         out.print(_table(answers))
 
 

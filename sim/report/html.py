@@ -11,6 +11,7 @@ from markupsafe import Markup
 import sim.report.design as design
 import sim.report.examples as examples
 import sim.report.explorer as explorer
+import sim.report.front as front
 import sim.report.looks as looks
 import sim.report.patients as patients
 import sim.report.region as region
@@ -124,6 +125,7 @@ def _context(material: Material) -> dict[str, Any]:
             arm.label: answer(material, summary, arm) for arm in summary.arms if arm.effect is not None
         },
         "summary": tables.answer(material, summary),
+        "sizes_said": front.answers(material),
         "has_borrowed": any(arm.is_borrowed for arm in summary.arms),
         "limits": limits(material),
         "contradictions": [line.replace("`", "") for line in contradictions(material.results.folder)],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import sim.report.examples as examples
 import sim.report.figures as figures
+import sim.report.front as front
 import sim.report.looks as looks
 import sim.report.operations as operations
 import sim.report.region as region
@@ -160,6 +161,7 @@ MAKERS: dict[str, Callable[[Material, Path], Picture | None]] = {
     "responders": _responders,
     "courses": _courses,
     "sizes": _sizes,
+    "front": front.picture,
     "curve": _curve,
     "truth": truth.picture,
     "region": region.picture,

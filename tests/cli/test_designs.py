@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from sim import Plan, Study, run
-from sim.cli.designs import Choice, Design
-from sim.cli.differences import Run
+from sim.designs import Choice, Design
+from sim.report import front
+from sim.report.material import Material
+from sim.results import Results
+from sim.sample_size import CurvePoint, SampleSize, write
 from tests.cli.calling import call
 
 PRICES = "scenarios.expected.costs={currency: EUR, per_patient: {assume: 1000, because: test}}"
@@ -24,6 +27,10 @@ def folder(two_arm_file, tmp_path_factory):
     return place
 
 
+def choice_of(folder, worth: float | None = None) -> Choice:
+    return Choice.of(Results.open(folder), Study.load(folder / "study.yaml"), ("expected", worth))
+
+
 def design(name: str, success: float, patients: float, noise: float = 1.0) -> Design:
     """A made-up design of 400 replicates; the noise of success is its own."""
     draws = np.random.default_rng(len(name)).normal(size=400)
@@ -33,10 +40,10 @@ def design(name: str, success: float, patients: float, noise: float = 1.0) -> De
 
 
 def test_measures_are_means_over_the_records(folder):
-    choice = Choice.of(Run.open(folder), "expected", worth=50_000)
+    choice = choice_of(folder, worth=50_000)
     assert [d.n for d in choice.designs] == [40, 60, 80]
     assert choice.measures == ("success", "patients", "weeks", "cost", "net_benefit")
-    table = Run.open(folder).results.characteristics
+    table = Results.open(folder).characteristics
     table = table[(table["scenario"] == "expected") & (table["estimand"].fillna("") != "responder")]
     for one in choice.designs:
         for measure, metric in (
@@ -53,7 +60,7 @@ def test_measures_are_means_over_the_records(folder):
 
 
 def test_differences_are_paired(folder):
-    small, _, large = Choice.of(Run.open(folder), "expected").designs
+    small, _, large = choice_of(folder).designs
     gain = large.less(small, "success")
     each = large.shares["success"] - small.shares["success"]
     assert gain.value == each.mean()
@@ -95,3 +102,39 @@ def test_the_command_says_draws_and_refuses(folder, tmp_path, capsys):
         failed = call(capsys, "compare", folder, *arguments)
         assert failed.code == 2
         assert message in failed.errors[0]
+
+
+def test_the_front_of_a_study_is_that_of_its_run(folder, tmp_path, capsys):
+    """Simulated for the front alone or read from a run: the same designs on the same patients."""
+    study, drawn = folder / "study.yaml", tmp_path / "front.png"
+    size = "size={protocol: small, power_scenario: expected, assurance_scenario: drawn, replicates: 384}"
+    asked = ("--front", "--scenario", "expected", "--worth", "50000", "--figure", drawn, "--json")
+    alone = json.loads(call(capsys, "size", study, *asked, "--set", size).out)
+    read = json.loads(
+        call(capsys, "compare", folder, "--scenario", "expected", "--worth", "50000", "--json").out
+    )
+    assert alone == read
+    assert alone["currency"] == "EUR"
+    assert {row["measure"] for row in alone["designs"]} >= {"success", "patients", "weeks", "cost"}
+    assert drawn.stat().st_size > 10_000
+    refused = call(capsys, "size", study, "--power", "0.9", "--worth", "5")
+    assert refused.code == 2
+    assert "are for --front" in refused.errors[0]
+
+
+def test_a_report_draws_the_front_and_says_the_size(folder, tmp_path):
+    answer = {"protocol": "small", "target": "power", "goal": 0.8, "scenario": "expected", "arm": "active"}
+    answer |= {"n_per_arm": 60, "n_total": 120, "value": 0.823, "mcse": 0.0085, "certainty": 0.985}
+    answer |= {"low": 55.0, "high": 61.0, "replicates": 2000, "note": ""}
+    lost = answer | {"n_per_arm": None, "n_total": None, "note": "power is 0.70 at the largest size"}
+    curve = CurvePoint("small", "power", "expected", "active", 120, 60, 0.8, 0)
+    write(folder, [SampleSize(**answer), SampleSize(**lost)], [curve])
+    material = Material.read(Results.open(folder))
+    first, second = front.answers(material)
+    assert "60 patients per arm, 120 in all. P(power ≥ 0.8) = 0.985, given the simulation's error" in first
+    assert "of 2000 trials with fresh patients 0.823 (0.009) succeed" in first
+    assert second.endswith("power 0.8 is not reached; power is 0.70 at the largest size.")
+    drawn = front.picture(material, tmp_path / "front.png")
+    assert drawn is not None
+    assert "small, n = 40" in drawn.alt
+    assert len((tmp_path / "front.csv").read_text().splitlines()) == 1 + 3 * 3  # without costs

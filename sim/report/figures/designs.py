@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 AXES = {"patients": "patients a trial", "weeks": "weeks to the end", "cost": "cost a trial, thousands"}
 
 
-def designs(rows: "pd.DataFrame", success: str, against: str) -> Panels:
+def designs(rows: "pd.DataFrame", named: tuple[str, str | None], against: str) -> Panels:
     """Draw success against patients, weeks and cost, and below, differences from the design ``against``.
 
     Parameters
@@ -21,9 +21,10 @@ def designs(rows: "pd.DataFrame", success: str, against: str) -> Panels:
     rows
         A row a design and measure: ``design``, ``protocol``, ``measure``, ``value``, ``mcse``,
         ``difference``, ``difference_mcse``, ``front``.
-    success
-        What the success rate is.
+    named
+        What the success rate is, and the currency of the costs.
     """
+    success, currency = named
     known = [measure for measure in AXES if (rows["measure"] == measure).any()]
     names = list(dict.fromkeys(rows["design"]))
     strokes = {name: STROKES[i % len(STROKES)] for i, name in enumerate(dict.fromkeys(rows["protocol"]))}
@@ -48,7 +49,12 @@ def designs(rows: "pd.DataFrame", success: str, against: str) -> Panels:
                     markersize=6,
                     markerfacecolor=colour if won["front"] else "none",
                 )
-            above.set_xlabel(AXES[measure])
+            for name in dict.fromkeys(rows["protocol"]):
+                mine = table[table["protocol"] == name]
+                line = mine.loc[measure]["value"], mine.loc["success"]["value"]
+                above.plot(*line, color=strokes[name][0], lw=0.8, alpha=0.6)
+            money = f" of {currency}" if measure == "cost" and currency else ""
+            above.set_xlabel(f"{AXES[measure]}{money}")
             above.set_xlim(0, None)
             shown = ["success", *known][place]
             _differences(below, table.loc[[shown]].droplevel(0).loc[names], strokes)
