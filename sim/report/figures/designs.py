@@ -10,7 +10,7 @@ from sim.report.figures.style import GREY, STROKES, STYLE, Panels, figure_of, pa
 if TYPE_CHECKING:
     import pandas as pd
 
-AXES = {"patients": "patients a trial", "weeks": "weeks to the end", "cost": "cost a trial, thousands"}
+AXES = {"patients": "patients a trial", "weeks": "weeks to the end", "cost": "cost a trial,\nthousands"}
 
 
 def designs(rows: "pd.DataFrame", named: tuple[str, str | None], against: str) -> Panels:
