@@ -7,7 +7,6 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-import nutpie
 import pandas as pd
 
 from sim.synthesis.base import Tell
@@ -20,7 +19,7 @@ from sim.synthesis.model import build_model
 from sim.synthesis.prior_share import effect_moments, share_table
 from sim.synthesis.question import NetworkQuestion, Sampling
 from sim.synthesis.results import network_of
-from sim.synthesis.sampling import diagnose, draw
+from sim.synthesis.sampling import Compiled, diagnose
 
 VERSION = 5
 """Raise it when a fold's numbers change for the same fit: folds of another version are made again."""
@@ -53,10 +52,11 @@ def run_backtest(config: NetworkQuestion, folder: Path, tell: Tell) -> dict[str,
     (folder / FOLDS).mkdir(exist_ok=True)
     todo = [fold for fold in folds if _read(_file(folder, fold)) is None]
     tell(len(folds) - len(todo), len(folds))
-    compiled = nutpie.compile_pymc_model(build_model(config, network), backend="numba") if todo else None
-    for done, fold in enumerate(todo, start=len(folds) - len(todo) + 1):
-        _write(_file(folder, fold), _foretell(config, fold, compiled))
-        tell(done, len(folds))
+    if todo:
+        compiled = Compiled.of(build_model(config, network))
+        for done, fold in enumerate(todo, start=len(folds) - len(todo) + 1):
+            _write(_file(folder, fold), _foretell(config, fold, compiled))
+            tell(done, len(folds))
     made = [json.loads(_file(folder, fold).read_text(encoding="utf-8")) for fold in folds]
     table = pd.DataFrame([row for fold in made for row in fold["rows"]])
     report = summarise(table)
@@ -101,14 +101,12 @@ def _write(file: Path, content: dict[str, Any]) -> None:
     os.replace(part, file)
 
 
-def _foretell(config: NetworkQuestion, fold: Fold, compiled: Any) -> dict[str, Any]:
+def _foretell(config: NetworkQuestion, fold: Fold, compiled: Compiled) -> dict[str, Any]:
     """Fit without the fold's rows, then score them."""
     seed = int(
         np.random.SeedSequence(config.seed, spawn_key=(crc32(fold.study.encode()),)).generate_state(1)[0]
     )
-    posterior = draw(
-        compiled.with_data(**fold.rest().data()), _careful(config.sampling), seed, progress=False
-    )
+    posterior = compiled.with_data(fold.rest().data()).draw(_careful(config.sampling), seed, progress=False)
     diagnostics = diagnose(posterior)
     found = [score(fold, _flat(posterior, "reported"))]
     if fold.network.counts is not None:

@@ -1,16 +1,28 @@
 """Draw from the posterior, and refuse draws that cannot be trusted."""
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import arviz as az
+import numba
+import numpy as np
 import nutpie
 import pymc as pm
+import pytensor
+import pytensor.tensor as pt
+from pytensor.compile.mode import Mode
+from pytensor.graph.replace import vectorize_graph
 
 from sim.synthesis.covariates import SLOPES
 from sim.synthesis.question import Sampling
 
 MOST_RHAT, LEAST_ESS = 1.01, 400
 """Vehtari et al. 2021, doi:10.1214/20-BA1221."""
+LIGHT = 1
+"""LLVM's level of optimisation."""
+AT_A_TIME = 250
+"""Draws from which quantities are derived together: some tens of megabytes."""
 
 NAMED = (
     "response", "tau_response", "tau_effect", "omega", "response_half_weeks", "effect_half_weeks",
@@ -25,36 +37,90 @@ def named(posterior: Any) -> list[str]:
     return [name for name in NAMED if name in posterior.posterior]
 
 
-def sample(model: pm.Model, sampling: Sampling, seed: int, progress: bool) -> Any:
-    """Posterior draws by NUTS (nutpie, numba backend) as ArviZ ``InferenceData``.
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A model made ready to draw from; the arrays of its likelihood can be exchanged.
 
-    Without the expected shares of the counts: only a backtest, which compiles for itself, asks for them, and
-    their quadrature would be compiled and computed a second time.
+    Only what is sampled is compiled: ``derived`` computes the rest from all draws at once, in a tenth of the
+    time that compiling it takes. Light optimisation saves a quarter of the compiling on a new machine, and no
+    loss of the sampler's speed could be measured.
     """
-    kept = [variable.name for variable in model.deterministics if variable.name != "share"]
-    return draw(nutpie.compile_pymc_model(model, backend="numba", var_names=kept), sampling, seed, progress)
+
+    model: pm.Model
+    sampler: Any
+
+    @classmethod
+    def of(cls, model: pm.Model) -> Self:
+        """Compile the density and its gradient (nutpie, numba backend)."""
+        before, numba.config.OPT = numba.config.OPT, LIGHT  # type: ignore[attr-defined]
+        try:
+            names = [variable.name for variable in model.free_RVs]
+            return cls(model, nutpie.compile_pymc_model(model, backend="numba", var_names=names))
+        finally:
+            numba.config.OPT = before  # type: ignore[attr-defined]
+
+    def with_data(self, data: Mapping[str, Any]) -> Self:
+        """The same model of other data of the same shapes; what is derived must not depend on them."""
+        return replace(self, sampler=self.sampler.with_data(**data))
+
+    def draw(self, sampling: Sampling, seed: int, progress: bool) -> Any:
+        """Posterior draws of everything by NUTS, as ArviZ ``InferenceData``.
+
+        Interrupted, it stops: left to itself the sampler would hand back what it has, as if it were whole.
+        """
+        sampler = nutpie.sample(
+            self.sampler,
+            draws=sampling.draws,
+            tune=sampling.tune,
+            chains=sampling.chains,
+            seed=seed,
+            target_accept=sampling.target_accept,
+            progress_bar=progress,
+            blocking=False,
+        )
+        try:
+            posterior = sampler.wait()
+        except KeyboardInterrupt:
+            sampler.cancel()
+            raise
+        posterior.posterior = posterior.posterior.assign(derived(self.model, posterior.posterior))
+        return posterior
 
 
-def draw(compiled: Any, sampling: Sampling, seed: int, progress: bool) -> Any:
-    """Posterior draws of a compiled model.
+def derived(model: pm.Model, drawn: Any) -> dict[str, Any]:
+    """Quantities that ``model`` derives from what is drawn, for all draws at once.
 
-    Interrupted, it stops: left to itself the sampler would hand back what it has, as if it were whole.
+    Parameters
+    ----------
+    drawn
+        Data set with every sampled variable, dimensions chain, draw and its own.
+
+    Returns
+    -------
+    dict
+        For each name its dimensions and values, as a data set takes them.
     """
-    sampler = nutpie.sample(
-        compiled,
-        draws=sampling.draws,
-        tune=sampling.tune,
-        chains=sampling.chains,
-        seed=seed,
-        target_accept=sampling.target_accept,
-        progress_bar=progress,
-        blocking=False,
+    values = [model.rvs_to_values[variable] for variable in model.free_RVs]
+    batches = {v: pt.tensor(name=f"{v.name}_draws", shape=(None, *v.type.shape)) for v in values}
+    wanted = vectorize_graph(model.replace_rvs_by_values(model.deterministics), batches)
+    compute = pytensor.function(
+        list(batches.values()), wanted, mode=Mode("py", None), on_unused_input="ignore"
     )
-    try:
-        return sampler.wait()
-    except KeyboardInterrupt:
-        sampler.cancel()
-        raise
+    chains, draws = drawn.sizes["chain"], drawn.sizes["draw"]
+    flat = [np.asarray(drawn[v.name]).reshape(chains * draws, *v.type.shape) for v in values]
+    starts = range(0, chains * draws, AT_A_TIME)
+    parts = [compute(*(array[start : start + AT_A_TIME] for array in flat)) for start in starts]
+    made = {}
+    for variable, *pieces in zip(model.deterministics, *parts, strict=True):
+        whole = np.concatenate(pieces).reshape(chains, draws, *pieces[0].shape[1:])
+        own = [f"{variable.name}_dim_{axis}" for axis in range(whole.ndim - 2)]
+        made[variable.name] = (["chain", "draw", *own], whole)
+    return made
+
+
+def sample(model: pm.Model, sampling: Sampling, seed: int, progress: bool) -> Any:
+    """Compile ``model`` and draw from its posterior (see ``Compiled``)."""
+    return Compiled.of(model).draw(sampling, seed, progress)
 
 
 def diagnose(posterior: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import arviz as az
 import numpy as np
 
 from sim.synthesis.question import Sampling
-from sim.synthesis.sampling import draw
+from sim.synthesis.sampling import Compiled
 
 SEED = 20261121
 LEVELS = 99
@@ -53,12 +53,12 @@ def seed_of(case: str, number: int) -> np.random.SeedSequence:
     return np.random.SeedSequence(SEED, spawn_key=(crc32(case.encode()), number))
 
 
-def fit(compiled: Any, seed: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def fit(compiled: Compiled, seed: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Posterior draws by name, (draw, …), chains one after the other, and how the fit went."""
     tries, converged = 0, False
     while not converged and tries < len(TRIES):
         sampling, tries = TRIES[tries], tries + 1
-        posterior = draw(compiled, sampling, seed, progress=False)
+        posterior = compiled.draw(sampling, seed, progress=False)
         divergences = int(posterior.sample_stats["diverging"].sum())
         names = [n for n in posterior.posterior if n == "response" or n.endswith(("_z", "_own"))]
         sampled = posterior.posterior[names]

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-import nutpie
 import pandas as pd
 import pymc as pm
 import pytensor
@@ -18,6 +17,7 @@ from sim.synthesis.model import build_model
 from sim.synthesis.network import Network, Plan, build
 from sim.synthesis.question import NetworkQuestion
 from sim.synthesis.responders import COUNT
+from sim.synthesis.sampling import Compiled
 from sim.synthesis.scales import Spread
 from tests.calibration.case import Replication, fit, rank, seed_of
 
@@ -143,7 +143,8 @@ class NetworkCase:
         "sim.synthesis.model",
         "sim.synthesis.observed",
         "sim.synthesis.network",
-        "sim.synthesis.sampling:draw",
+        "sim.synthesis.sampling:Compiled",
+        "sim.synthesis.sampling:derived",
         "sim.endpoints:clipped_mean",
         "sim.endpoints:clipped_variance",
         "sim.endpoints:rounding_variance",
@@ -174,9 +175,9 @@ class NetworkCase:
         return model
 
     @cached_property
-    def compiled(self) -> Any:
+    def compiled(self) -> Compiled:
         """The compiled model, whose data are exchanged."""
-        return nutpie.compile_pymc_model(self.model, backend="numba")
+        return Compiled.of(self.model)
 
     @cached_property
     def pool(self) -> dict[str, np.ndarray]:
@@ -208,9 +209,7 @@ class NetworkCase:
     def replicate(self, number: int, faulty: bool) -> Replication:
         """Fit the data of one draw of the prior and rank the draw's parameters and log likelihood."""
         data = self.data(number, faulty)
-        draws, told = fit(
-            self.compiled.with_data(**data), int(seed_of(self.name, number).generate_state(1)[0])
-        )
+        draws, told = fit(self.compiled.with_data(data), int(seed_of(self.name, number).generate_state(1)[0]))
         truth = {name: values[number] for name, values in self.pool.items()}
         effect = np.flatnonzero(np.arange(len(self.network.treatments)) != self.network.reference)
         ranked = [self._ranked(values, data, effect) for values in (truth, draws)]

@@ -5,13 +5,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import nutpie
 import pandas as pd
 import pytensor
 
 from sim.synthesis.hazards import Shape
 from sim.synthesis.priors import LogNormalPrior, NormalPrior
 from sim.synthesis.rates_model import CountedNetwork, RatePriors, build_rates, lay_out, quantities
+from sim.synthesis.sampling import Compiled
 from tests.calibration.case import Replication, fit, rank, seed_of
 
 WHY = {"because": "as in configs/syntheses/discontinuation_chronic.yaml"}
@@ -57,7 +57,8 @@ class RatesCase:
     modules: tuple[str, ...] = (
         "sim.synthesis.rates_model",
         "sim.synthesis.hazards",
-        "sim.synthesis.sampling:draw",
+        "sim.synthesis.sampling:Compiled",
+        "sim.synthesis.sampling:derived",
         "tests.calibration.case",
         "tests.calibration.rates",
     )
@@ -95,9 +96,9 @@ class RatesCase:
         return self.model.initial_point()
 
     @cached_property
-    def compiled(self) -> Any:
+    def compiled(self) -> Compiled:
         """The compiled model, whose counts are exchanged."""
-        return nutpie.compile_pymc_model(self.model, backend="numba")
+        return Compiled.of(self.model)
 
     def replicate(self, number: int, faulty: bool) -> Replication:
         """Follow patients under one draw of the prior, fit their counts and rank the draw."""
@@ -105,7 +106,7 @@ class RatesCase:
         z = {name: rng.standard_normal(value.shape) for name, value in self.start.items()}
         truth = quantities(_bare(z), self.network, self.priors)
         count = self._count(truth["study_level"], rng, faulty)
-        draws, told = fit(self.compiled.with_data(count=count), int(rng.integers(2**32)))
+        draws, told = fit(self.compiled.with_data({"count": count}), int(rng.integers(2**32)))
         fitted = quantities(_bare(draws), self.network, self.priors)
         return Replication(rank(*(self._ranked(v, count) for v in (truth, fitted))), **told)
 
