@@ -15,6 +15,7 @@ from sim.operations.base import Conduct
 from sim.protocol import Look, Protocol
 from sim.scenario import Scenario
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -23,12 +24,16 @@ WEEKS_A_YEAR = 52.0
 
 @dataclass(frozen=True)
 class Ground:
-    """What a block of trials stands on: a protocol, a scenario, its patients, and their random streams."""
+    """What a block of trials stands on: a protocol, a scenario, its patients, and their random streams.
+
+    ``put_off``: weeks by which a stop of recruitment put off each patient's coming, (patient, replicate).
+    """
 
     protocol: Protocol
     scenario: Scenario
     world: World
     streams: Streams
+    put_off: Floats | None = None
 
     def live(self, arm: Ints) -> "Lived":
         """Let the patients be enrolled and live through these arms, (patient, replicate).
@@ -38,6 +43,8 @@ class Ground:
         arm = arm if arm.min() >= 0 else np.maximum(arm, 0)
         world, streams = self.world, self.streams
         conduct = operate(self.protocol, self.scenario, world, arm, streams)
+        if self.put_off is not None:
+            conduct = replace(conduct, enrolled=conduct.enrolled + self.put_off)
         world = _drifting(after_waiting(world, conduct), conduct)
         life = experience(self.protocol, world, arm, streams)
         return Lived(conduct, world, lose(life, world, self.protocol.weeks, streams))

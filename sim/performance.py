@@ -195,6 +195,8 @@ def _after_stopping(
     """Yield what estimates are worth that allow for early stops; ``bias`` and ``coverage`` are of naive ones.
 
     ``median_unbiased_above`` is the share of trials with an estimate above the truth: by construction a half.
+    ``early_`` and ``last_`` begin the bias among trials that ended early for efficacy, and at the last look:
+    of naive, of median unbiased and of conditional estimates.
     """
     rule, (name, arm, size) = protocol.looks[0].rule, at
     if not isinstance(rule, GroupSequential) or protocol.is_staged:
@@ -216,6 +218,17 @@ def _after_stopping(
     }
     for metric, found in measures.items():
         yield Characteristic(size, name, arm, metric, found.value, found.mcse, len(truth))
+    last = look == len(protocol.fractions) - 1
+    for group, mine in (("early", known & ~last & rows["success"]), ("last", known & last)):
+        if mine.sum() < 2:
+            continue
+        z = (sign * rows["estimate"] / rows["se"])[mine]
+        there = sign * rule.after_stopping_there(protocol.fractions, look[mine], z) * unit[mine]
+        kinds = {"": rows["estimate"][mine], "median_unbiased_": estimate[mine], "conditional_": there}
+        for kind, values in kinds.items():
+            found = average(values - truth[mine])
+            metric, trials = f"{group}_{kind}bias", int(mine.sum())
+            yield Characteristic(size, name, arm, metric, found.value, found.mcse, trials)
 
 
 def one_truth(computed: Floats) -> tuple[Floats, float]:

@@ -90,6 +90,10 @@ def pass_through(ground: Ground, size: int) -> Passage:
         dropped = np.where(fresh[:, None], look, dropped)
         later = (enrolled > seen[-1].week, _outside(protocol, seen[-1].data))
         arm, moved = _reassign(ground, (before, plan), (arm, *later, enrolled), look)
+        late = _closed_until(seen[-1].week, enrolled, arm, (before.size, plan.size))
+        if late.any():
+            put_off = late if ground.put_off is None else ground.put_off + late
+            ground, moved = replace(ground, put_off=put_off), True
         lived = ground.live(arm) if moved else lived
     verdict = _without(_verdict(protocol, size, seen), dropped)
     return _passage(ground, lived, _within(arm, plan.size), (seen, verdict))
@@ -132,6 +136,18 @@ def _begin(ground: Ground, capacity: int) -> tuple[Lived, Ints]:
         arm = np.where(passes, np.take_along_axis(arm, turn, axis=0), ABSENT)
         return ground.live(arm), arm
     return lived, arm
+
+
+def _closed_until(week: Floats, enrolled: Floats, arm: Ints, sizes: tuple[Ints, Ints]) -> Floats:
+    """Weeks by which patients beyond the plan come later, (patient, replicate), where it grows at this look.
+
+    Where the plan was full before, recruitment had closed: nobody comes between the last planned patient
+    and the look, and the arrivals go on from there.
+    """
+    number = np.cumsum(arm != ABSENT, axis=0)
+    last = np.where((number == sizes[0]) & (arm != ABSENT), enrolled, -np.inf).max(axis=0)
+    closed = np.where((sizes[1] > sizes[0]) & np.isfinite(last), np.maximum(week - last, 0.0), 0.0)
+    return np.where(number > sizes[0], closed, 0.0)
 
 
 def _within(arm: Ints, size: Ints) -> Ints:

@@ -70,6 +70,15 @@ class Continuing:
 
         return probability
 
+    def mean_beyond(self, information: float, drift: float, bound: float) -> float:
+        """Return the mean of the next score z·√information of those whose z is ``bound`` or above."""
+        step, weights = information - self.information, self._weights(drift)
+        centre = self.score + drift * step
+        distance = (bound * np.sqrt(information) - centre) / np.sqrt(step)
+        stays = ndtr(-distance)
+        density = np.exp(-0.5 * distance * distance) / np.sqrt(2 * np.pi)
+        return float(weights @ (centre * stays + np.sqrt(step) * density) / (weights @ stays))
+
     def bound(self, target: float, information: float, drift: float, below: bool) -> float:
         """Return the bound on the next z that ``target`` probability crosses (going below it, or above).
 

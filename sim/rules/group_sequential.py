@@ -9,7 +9,7 @@ from scipy.special import ndtri
 
 from sim.analyses.base import Estimate
 from sim.core.parts import wrong
-from sim.rules.after_stopping import effects_after
+from sim.rules.after_stopping import conditional_effects, effects_after
 from sim.rules.base import Looks, Verdict
 from sim.rules.boundaries import Design
 from sim.rules.crossing import Floats
@@ -58,6 +58,11 @@ class GroupSequential(Sequential):
     def after_stopping(self, fractions: tuple[float, ...], look: Floats, z: Floats) -> Floats:
         """Median unbiased effect and its 95 % limits, see ``effects_after``."""
         return effects_after(fractions, self.boundaries(fractions).efficacy_z, look, z)
+
+    def after_stopping_there(self, fractions: tuple[float, ...], look: Floats, z: Floats) -> Floats:
+        """Estimate of the effect given the look at which the trial ended, see ``conditional_effects``."""
+        solved = self.boundaries(fractions)
+        return conditional_effects(fractions, (solved.efficacy_z, solved.futility_z), look, z)
 
     def check_respending(self) -> None:
         """Refuse bounds that cannot follow information other than planned."""

@@ -7,7 +7,7 @@ from scipy.special import ndtr, ndtri
 
 from sim.core.errors import InputError
 from sim.rules.boundaries import Design, efficacy_alone
-from sim.rules.crossing import Floats, find_root, follow
+from sim.rules.crossing import Floats, Path, find_root, follow
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,33 @@ def effect_at(ended: Ended, p: float) -> float:
     return find_root(
         lambda effect: stagewise_p(ended, effect) - p, ended.estimate - wide, ended.estimate + wide
     )
+
+
+def conditional_effect(path: Path, look: int, z: float, limits: tuple[float, float]) -> float:
+    """Return the conditional maximum likelihood estimate of the effect of a trial that ended at ``look``.
+
+    The effect under which trials that end there for efficacy (or at the last look, however they end) have
+    this score on average: the root of the conditional score (Troendle & Yu 1999, Communications in Statistics
+    - Theory and Methods 28, 1617; Fan, DeMets & Lan 2004, doi:10.1081/BIP-120037195). It falls without limit
+    as z comes down to the bound.
+
+    Parameters
+    ----------
+    path
+        Bounds that the trial followed, futility among them, with the ``limits`` as its reach.
+    look, z
+        From 0, and estimate over standard error there.
+    limits
+        Within which the effect is looked for; what lies beyond is put there.
+    """
+    t = float(path.information[look])
+    last = look == len(path.information) - 1
+    bound = -np.inf if last else float(path.upper[look])
+
+    def missing(effect: float) -> float:
+        return path.before[look].mean_beyond(t, effect, bound) - z * float(np.sqrt(t))
+
+    return find_root(missing, *limits)
 
 
 def confidence_limits(ended: Ended, alpha: float) -> tuple[float, float]:

@@ -138,6 +138,23 @@ def test_a_smaller_size_is_the_trial_planned_with_it(two_arm):
     assert first == pytest.approx(alone.findings[0].at_end(alone.findings[0].estimate.estimate)[:, 0])
 
 
+def test_a_trial_that_grows_after_it_was_full_recruits_again_from_the_look(two_arm):
+    """Fifty patients a week fill the plan before the first of them passes the primary visit."""
+    change = [{"kind": "blinded_sd", "planned_sd": 1.0, "most_times": 1.5}]
+    look = {"when": {"fractions": [0.5, 1]}, "rule": BAYES}
+    record = run(protocol(two_arm, look, adaptations=change), nature(two_arm, a_week=50.0), 1)[0]
+    enrolled, on = record.conduct.enrolled, record.ended[0] == 1
+    plain = run(protocol(two_arm, look, n=300), nature(two_arm, a_week=50.0), 1)[0].conduct.enrolled
+    week = enrolled[99] + 12
+    assert (enrolled[199] < week).all()
+    assert (record.randomised[0][on] == 300).all()
+    assert enrolled[:200] == pytest.approx(plain[:200])
+    first, gap = enrolled[200, on], plain[200, on] - plain[199, on]
+    assert first == pytest.approx(week[on] + gap)
+    assert np.diff(enrolled[200:, on], axis=0) == pytest.approx(np.diff(plain[200:, on], axis=0))
+    assert record.finished[0][on] == pytest.approx(enrolled[299, on] + 12)
+
+
 def test_looks_by_week_see_who_has_passed(two_arm):
     when = {"weeks": [40, 60], "patients": [50, 120], "whichever": "latest"}
     record = run(protocol(two_arm, {"when": when, "rule": SEQUENTIAL}), nature(two_arm), 1)[0]

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
-from sim.rules.after_stopping import LEVELS
+from sim.rules.after_stopping import LEVELS, LIMITS
+from sim.rules.crossing import follow
 from sim.rules.group_sequential import GroupSequential
-from sim.rules.sequential_inference import Ended, effect_at
-from tests.montecarlo import assert_share
+from sim.rules.sequential_inference import Ended, conditional_effect, effect_at
+from sim.rules.spending import HwangShihDeCani
+from tests.montecarlo import assert_mean, assert_share
 
 FRACTIONS = (0.4, 0.7, 1.0)
 RULE = GroupSequential.model_validate({"kind": "group_sequential", "spending": {"kind": "ld_pocock"}})
@@ -44,3 +47,52 @@ def test_half_of_the_estimates_are_above_the_truth(drift):
     naive = z / np.sqrt(np.array(FRACTIONS)[look])
     if drift > 0:
         assert naive.mean() - drift > 3 * abs(estimate.mean() - drift) / 2
+
+
+def path():
+    upper = RULE.boundaries(FRACTIONS).efficacy_z
+    return follow(np.array(FRACTIONS), np.full(3, -np.inf), upper, LIMITS)
+
+
+def test_the_first_look_is_a_truncated_normal():
+    """E[S | S ≥ c] = θt + √t φ(a)/Φ(−a) with a = (c − θt)/√t; the estimate is the root in θ."""
+    bound, t = RULE.boundaries(FRACTIONS).efficacy_z[0], FRACTIONS[0]
+    for effect in (0.5, 2.0, 4.0):
+        a = bound - effect * np.sqrt(t)
+        mean = effect * t + np.sqrt(t) * norm.pdf(a) / norm.sf(a)
+        assert conditional_effect(path(), 0, mean / np.sqrt(t), LIMITS) == pytest.approx(effect, abs=1e-9)
+    assert conditional_effect(path(), 0, bound, LIMITS) == LIMITS[0]  # no effect makes scores so small
+
+
+@pytest.mark.parametrize("drift", [1.0, 2.5, 3.2])
+def test_scores_at_a_look_are_what_the_estimate_expects_of_them(drift):
+    look, z = ended(drift)
+    upper = RULE.boundaries(FRACTIONS).efficacy_z
+    for k, t in enumerate(FRACTIONS):
+        mine = look == k
+        bound = -np.inf if k == 2 else upper[k]
+        expected = path().before[k].mean_beyond(t, drift, bound)
+        assert_mean(z[mine] * np.sqrt(t), expected, detects=0.06)
+
+
+@pytest.mark.parametrize(("drift", "early", "last"), [(1.0, 0.2, 0.9), (2.0, 0.2, 0.5), (3.2, 0.8, 0.3)])
+def test_conditional_estimates_are_less_biased_where_a_trial_ended(drift, early, last):
+    """Early the naive estimate is far too good, at the end too poor.
+
+    Shares of its bias that the conditional one keeps: early most at high power, at the end most at low.
+    """
+    look, z = ended(drift)
+    found = RULE.after_stopping_there(FRACTIONS, look, z)
+    naive = z / np.sqrt(np.array(FRACTIONS)[look])
+    for group, share in ((look < 2, early), (look == 2, last)):
+        assert abs(found[group].mean() - drift) < share * abs(naive[group].mean() - drift)
+    for k in range(3):  # the table is that of exact roots
+        some = np.flatnonzero(look == k)[:20]
+        exact = [conditional_effect(path(), k, float(one), LIMITS) for one in z[some]]
+        assert found[some] == pytest.approx(exact if k == 2 else np.maximum(exact, 0), abs=0.01)
+
+
+def test_trials_that_stop_for_futility_have_no_conditional_estimate():
+    rule = RULE.model_copy(update={"futility": HwangShihDeCani(gamma=-2)})
+    found = rule.after_stopping_there(FRACTIONS, np.array([0, 0, 2]), np.array([-1.0, 3.0, 1.0]))
+    assert np.isnan(found).tolist() == [True, False, False]
