@@ -1,6 +1,7 @@
 """Running a study: which blocks are missing, who computes them, and what is written at the end."""
 
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -24,6 +25,7 @@ from sim.claims import Draws, Posterior
 from sim.core.errors import InputError, RunError
 from sim.core.loading import dump
 from sim.core.memory import keep_freed_memory
+from sim.core.same import Same
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.executors import Workers, default_workers
 from sim.performance import proportion
@@ -62,11 +64,31 @@ class Job:
     posteriors: PosteriorFiles
     folder: str
 
+    def __reduce__(self) -> tuple[Callable[..., "Job"], tuple[object, ...]]:
+        """Send protocol and scenario packed: a worker unpacks them once, not for each block."""
+        trial = _packed(Same(self.protocol), Same(self.scenario))
+        return _job, (self.cell, trial, self.seed, self.block, self.posteriors, self.folder)
+
     def __str__(self) -> str:
         """Name the trials of this block."""
         first = self.block * BLOCK_SIZE
         where = f"protocol {self.cell.protocol}, scenario {self.cell.scenario}"
         return f"{where}, replicates {first} to {first + BLOCK_SIZE - 1}"
+
+
+@lru_cache(maxsize=64)
+def _packed(protocol: Same[Protocol], scenario: Same[Scenario]) -> bytes:
+    return pickle.dumps((protocol.value, scenario.value))
+
+
+@lru_cache(maxsize=64)
+def _unpacked(trial: bytes) -> tuple[Protocol, Scenario]:
+    found: tuple[Protocol, Scenario] = pickle.loads(trial)
+    return found
+
+
+def _job(cell: Cell, trial: bytes, seed: int, block: int, posteriors: PosteriorFiles, folder: str) -> Job:
+    return Job(cell, *_unpacked(trial), seed, block, posteriors, folder)
 
 
 @dataclass(frozen=True)
@@ -285,7 +307,8 @@ class Wave:
         """Jobs whose block is not there yet, among the chosen ones; the first blocks of every cell first."""
         jobs = []
         for cell, replicates in self.replicates.items():
-            protocol, scenario = self.study.protocols[cell.protocol], self.study.scenarios[cell.scenario]
+            protocol = self.study.protocols[cell.protocol]
+            scenario = self.study.scenarios[cell.scenario].only(protocol)
             blocks = range(-(-replicates // BLOCK_SIZE))
             blocks = blocks if chosen is None else range(chosen.start, min(chosen.stop, blocks.stop))
             for block in set(blocks) - cell.finished(self.folder, blocks):
@@ -293,7 +316,7 @@ class Wave:
                     Job(
                         cell,
                         protocol,
-                        scenario.only(protocol),
+                        scenario,
                         self.study.seed,
                         block,
                         plan.files,

@@ -83,8 +83,8 @@ def write_block(file: Path, tables: BlockTables) -> None:
         parts.append(pa.table({"table": pa.array([name] * rows).dictionary_encode(), **columns}))
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    whole = pa.concat_tables(parts, promote_options="default")
-    write_table(whole, part, compression="zstd", write_page_checksum=True)
+    whole = pa.concat_tables(parts, promote_options="default").combine_chunks()
+    write_table(whole, part, compression="zstd", write_page_checksum=True, write_statistics=False)
     part.replace(file)
 
 
