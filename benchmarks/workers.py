@@ -1,4 +1,4 @@
-"""``python -m benchmarks.workers``: two workers against one, beside what two processes can do on this machine."""
+"""``python -m benchmarks.workers``: two workers against one, beside what two processes can do here."""
 
 import resource
 import statistics
@@ -25,7 +25,7 @@ CEILING = "what this machine gives to two processes, without our work"
 
 
 def seconds(study: Study, workers: int) -> tuple[float, float, int]:
-    """Wall-clock and processor seconds of all blocks, start of the workers included; bytes of a block's file."""
+    """Wall-clock and processor seconds of all blocks, workers' start included; bytes of a block's file."""
     with TemporaryDirectory() as name:
         begin, used = time.perf_counter(), _processor()
         Wave(study, Path(name), {CELL: BLOCKS * BLOCK_SIZE}).run(Plan(workers=workers))

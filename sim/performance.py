@@ -101,22 +101,30 @@ def summarise(
     Measures and Monte Carlo errors follow Morris, White & Crowther 2019, doi:10.1002/sim.8086, table 6.
     """
     for size in np.unique(estimates["n"]):
-        at_size = estimates["n"] == size
         yield from _whole_trial(protocol, int(size), trials)
         if protocol.has_family:
-            family = at_size & of_family(protocol, estimates)
-            yield from _family(scenario, protocol, int(size), {k: v[family] for k, v in estimates.items()})
-        for name, estimand in protocol.estimands.items():
-            look = next((look for look in protocol.looks if look.analysis.estimand == name), None)
-            for arm in estimand.contrast.of if look else ():
-                rows = at_size & (estimates["estimand"] == name) & (estimates["arm"] == arm)
-                if look and rows.any():
-                    chosen = {key: column[rows] for key, column in estimates.items()}
-                    yield from _estimand(look, arm, int(size), scenario, chosen)
-                    if look is protocol.looks[0] and len(protocol.fractions) > 1:
-                        yield from _early_stops(name, arm, int(size), len(protocol.fractions), chosen)
-                        yield from _after_stopping(protocol, scenario, (name, arm, int(size)), chosen)
+            family = (estimates["n"] == size) & of_family(protocol, estimates)
+            known = {name: estimates[name][family] for name in ("replicate", "success")}
+            yield from _family(scenario, protocol, int(size), known)
+        yield from _estimands(protocol, scenario, int(size), estimates)
     yield from _by_arm(protocol, arms)
+
+
+def _estimands(
+    protocol: Protocol, scenario: Scenario, size: int, estimates: Table
+) -> Iterator[Characteristic]:
+    """Yield what is found of each estimand and compared arm at one size."""
+    at_size = estimates["n"] == size
+    for name, estimand in protocol.estimands.items():
+        look = next((look for look in protocol.looks if look.analysis.estimand == name), None)
+        for arm in estimand.contrast.of if look else ():
+            rows = at_size & (estimates["estimand"] == name) & (estimates["arm"] == arm)
+            if look and rows.any():
+                chosen = {key: column[rows] for key, column in estimates.items()}
+                yield from _estimand(look, arm, size, scenario, chosen)
+                if look is protocol.looks[0] and len(protocol.fractions) > 1:
+                    yield from _early_stops(name, arm, size, len(protocol.fractions), chosen)
+                    yield from _after_stopping(protocol, scenario, (name, arm, size), chosen)
 
 
 def _whole_trial(protocol: Protocol, size: int, trials: Table) -> Iterator[Characteristic]:
@@ -151,16 +159,17 @@ def family_metrics(scenario: Scenario, protocol: Protocol) -> dict[str, bool]:
 
 def successes(replicate: Floats, success: Floats, every: bool) -> NDArray[np.bool_]:
     """Whether any (or every) hypothesis of each replicate succeeds, (replicate,), from a row for each."""
-    _, place, rows = np.unique(replicate, return_inverse=True, return_counts=True)
-    won = np.bincount(place, weights=success)
-    return np.asarray(won == rows if every else won > 0)
+    place = np.asarray(replicate, dtype=np.int64) - int(np.min(replicate))
+    rows, won = np.bincount(place), np.bincount(place, weights=success)
+    return np.asarray(won == rows if every else won > 0)[rows > 0]
 
 
 def _family(scenario: Scenario, protocol: Protocol, size: int, rows: Table) -> Iterator[Characteristic]:
     """Yield the success of the hypotheses together (Bretz, Hothorn & Westfall 2010, section 2.1)."""
     for metric, every in family_metrics(scenario, protocol).items():
-        share = proportion(successes(rows["replicate"], rows["success"], every))
-        yield Characteristic(size, "", "", metric, share.value, share.mcse, len(np.unique(rows["replicate"])))
+        won = successes(rows["replicate"], rows["success"], every)
+        share = proportion(won)
+        yield Characteristic(size, "", "", metric, share.value, share.mcse, len(won))
 
 
 def _estimand(look: Look, arm: str, size: int, scenario: Scenario, rows: Table) -> Iterator[Characteristic]:

@@ -95,12 +95,12 @@ class Labels:
     Attributes
     ----------
     codes
-        Position of each row's name in ``names``, (row,).
+        Position of each row's name in ``names``, (row,); there are few names.
     names
         The names that occur.
     """
 
-    codes: NDArray[np.int32]
+    codes: NDArray[np.int16]
     names: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -151,17 +151,17 @@ class Gathered:
             whole[begin : begin + len(column)] = column
             self.filled[name] = begin + len(column)
 
-    def _labels(self, name: str, whole: Labels, part: Labels) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    def _labels(self, name: str, whole: Labels, part: Labels) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
         """Give both columns' codes by the names of both."""
         names = tuple(dict.fromkeys((*whole.names, *part.names)))
         self.columns[name] = Labels(whole.codes, names)
-        return whole.codes, np.array([names.index(one) for one in part.names], dtype=np.int32)[part.codes]
+        return whole.codes, np.array([names.index(one) for one in part.names], dtype=np.int16)[part.codes]
 
 
 def _room(column: Any, rows: int) -> Any:
     """Make room for so many rows of a column."""
     if isinstance(column, Labels):
-        return Labels(np.empty(rows, dtype=np.int32), column.names)
+        return Labels(np.empty(rows, dtype=np.int16), column.names)
     return np.empty(rows, dtype=column.dtype)
 
 
@@ -210,7 +210,7 @@ def _column(column: Any) -> Any:
     if pa.types.is_string(column.type):
         column = column.dictionary_encode()
     if pa.types.is_dictionary(column.type):
-        return Labels(np.asarray(column.indices), tuple(column.dictionary.to_pylist()))
+        return Labels(np.asarray(column.indices).astype(np.int16), tuple(column.dictionary.to_pylist()))
     return np.asarray(column.to_numpy(zero_copy_only=False))
 
 

@@ -14,6 +14,8 @@ from sim.results import AT_A_TIME, Cell, Gathered, columns_of, counted, read_som
 
 UNUSED = ["df", "analysed", "p"]
 """Columns of the estimates from which nothing is counted."""
+NARROW = {"replicate": np.int32, "n": np.int32, "look": np.int16}
+"""Whole numbers of the estimates that need fewer bytes than they are stored with."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ def stored(folder: Path, cell: Cell, replicates: int) -> Iterator[Stored]:
         for begin in range(0, len(kept), AT_A_TIME):
             some = kept[begin : begin + AT_A_TIME]
             tables = read_some(folder, cell, some, replicates)
-            estimates.add(columns_of(tables["estimates"].drop_columns(UNUSED)), counted(some, replicates))
+            found = columns_of(tables["estimates"].drop_columns(UNUSED))
+            found |= {name: found[name].astype(narrow) for name, narrow in NARROW.items()}
+            estimates.add(found, counted(some, replicates))
             trials.add(columns_of(tables["trials"]), counted(some, replicates))
             for key, rows in _by_visit(tables["arms"]):
                 if writer is None:
@@ -87,9 +91,13 @@ def stored(folder: Path, cell: Cell, replicates: int) -> Iterator[Stored]:
 
 
 def _by_visit(table: Any) -> Iterator[tuple[tuple[str, float], Any]]:
-    """Yield the rows of each arm and visit as one batch, without these two columns."""
+    """Yield the rows of each arm and visit as one batch, without these two columns; counts as 32 bits."""
+    import pyarrow as pa
+
     columns = columns_of(table)
     numbers = table.select([name for name in columns if name not in ("arm", "week")])
+    whole = [pa.int32() if pa.types.is_integer(kind) else kind for kind in numbers.schema.types]
+    numbers = numbers.cast(pa.schema(zip(numbers.column_names, whole, strict=True)))
     for arm in columns["arm"].names:
         of_arm = columns["arm"] == arm
         for week in np.unique(columns["week"]).tolist():
