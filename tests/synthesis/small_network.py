@@ -66,6 +66,18 @@ class Truth:
     end: float
 
 
+FOUR_TRIALS = Truth(
+    effect={"placebo": 0.0, "nsaid": -0.8, "exercise": -1.2},
+    response=1.5,
+    response_half=2.5,
+    effect_half=3.0,
+    persistence=10.0,
+    study_baseline=(6.0, 5.5, 6.5, 5.8),
+    study_response=(1.2, 1.8, 1.4, 1.6),
+    end=12.0,
+)
+
+
 def latent(truth: Truth, study: int, treatment: str, week: float) -> float:
     """Latent mean, written out with the formula of the document and nothing of the package."""
     falls = truth.study_response[study] * (1 - 0.5 ** (week / truth.response_half))

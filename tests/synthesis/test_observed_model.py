@@ -18,19 +18,10 @@ from sim.synthesis.question import NetworkQuestion
 from sim.synthesis.responders import COUNT
 from sim.synthesis.sampling import sample
 from sim.synthesis.scales import BOUNDS
-from tests.synthesis.small_network import WHY, Truth, latent, plan, question, rows, seen
+from tests.synthesis.small_network import FOUR_TRIALS as TRUTH
+from tests.synthesis.small_network import WHY, latent, plan, question, rows, seen
 
 LEVEL, GROWTH, RELIABILITY = float(np.log(1.6)), 0.12, 0.75
-TRUTH = Truth(
-    effect={"placebo": 0.0, "nsaid": -0.8, "exercise": -1.2},
-    response=1.5,
-    response_half=2.5,
-    effect_half=3.0,
-    persistence=10.0,
-    study_baseline=(6.0, 5.5, 6.5, 5.8),
-    study_response=(1.2, 1.8, 1.4, 1.6),
-    end=12.0,
-)
 STUDY_SD = np.exp(LEVEL + np.array([0.1, -0.1, 0.15, -0.15]))
 ARMS = [["placebo", "nsaid"], ["placebo", "exercise"], ["placebo", "nsaid", "exercise"], ["placebo", "nsaid"]]
 WEEKS = [0.0, 4.0, 12.0]

@@ -21,18 +21,9 @@ from sim.synthesis.question import NetworkQuestion
 from sim.synthesis.results import network_of
 from sim.synthesis.sampling import sample
 from tests.montecarlo import assert_mc
-from tests.synthesis.small_network import WHY, Truth, latent, plan, question, rows, seen
+from tests.synthesis.small_network import FOUR_TRIALS as TRUTH
+from tests.synthesis.small_network import WHY, latent, plan, question, rows, seen
 
-TRUTH = Truth(
-    effect={"placebo": 0.0, "nsaid": -0.8, "exercise": -1.2},
-    response=1.5,
-    response_half=2.5,
-    effect_half=3.0,
-    persistence=10.0,
-    study_baseline=(6.0, 5.5, 6.5, 5.8),
-    study_response=(1.2, 1.8, 1.4, 1.6),
-    end=12.0,
-)
 ARMS = [["placebo", "nsaid"]] * 3 + [["placebo", "exercise"]]
 SLOPE, STEEP, YEARS = -0.4, -1.0, (-1.5, 0.5, 1.0, 0.0)
 REGRESSION = [{"name": "year", "classes": ["drug"], "slope": {"mean": 0, "sd": 0.5, **WHY}}]
