@@ -353,10 +353,15 @@ def run_blocks(study: Study, folder: Path, plan: Plan) -> dict[Cell, int]:
     replicates = {Cell(*names): study.first_replicates() for names in study.cells()}
     while True:
         Wave(study, folder, replicates).run(plan)
-        needed = {cell: max(now, _needed(study, folder, cell, now)) for cell, now in replicates.items()}
+        needed = next_wave(study, folder, replicates)
         if needed == replicates:
             return replicates
         replicates = needed
+
+
+def next_wave(study: Study, folder: Path, replicates: Mapping[Cell, int]) -> dict[Cell, int]:
+    """Replicates that each cell needs, by what a whole wave has found: the same if it was the last."""
+    return {cell: max(now, _needed(study, folder, cell, now)) for cell, now in replicates.items()}
 
 
 def _needed(study: Study, folder: Path, cell: Cell, now: int) -> int:
@@ -479,61 +484,6 @@ def run(study: Study, plan: Plan | None = None, out: Path | None = None) -> Resu
     begin = clock()
     opened.begin()
     replicates = run_blocks(study, opened.folder, plan)
-    return opened.finish(plan, replicates, clock() - begin)
-
-
-def run_some(study: Study, plan: Plan, chosen: range, out: Path | None = None) -> tuple[Path, int]:
-    """Compute the chosen blocks of every cell, one task of an array job; ``collect`` makes the results.
-
-    Returns
-    -------
-    tuple
-        The folder, and how many blocks were missing.
-
-    Raises
-    ------
-    InputError
-        The study asks for a precision, so that its blocks are not known beforehand, or has no such block.
-    """
-    replicates = _known(study)
-    blocks = range(-(-max(replicates.values()) // BLOCK_SIZE))
-    if chosen.start not in blocks or chosen.stop - 1 not in blocks:
-        raise InputError(f"--block: this study has the blocks 0 to {blocks.stop - 1}")
-    opened = Opened.at(study, plan, out)
-    opened.begin()
-    return opened.folder, Wave(study, opened.folder, replicates).run(plan, chosen)
-
-
-def _known(study: Study) -> dict[Cell, int]:
-    """Replicates of each cell, where the study names their number."""
-    if not isinstance(study.replicates, int):
-        raise InputError("replicates: blocks run apart need a number of replicates, not a precision")
-    return {Cell(*names): study.first_replicates() for names in study.cells()}
-
-
-def collect(study: Study, plan: Plan, out: Path | None = None) -> Results:
-    """Write the results of blocks that other processes have computed.
-
-    Raises
-    ------
-    RunError
-        Blocks are missing, or more than one replicate in a hundred failed.
-    """
-    begin, replicates = clock(), _known(study)
-    opened = Opened.at(study, plan, out)
-    wave = Wave(study, opened.folder, replicates)
-    missing = wave.missing(plan)
-    failed = [job for job in missing if job.cell.failed(opened.folder, [job.block])]
-    if len(failed) > MOST_FAILED * wave.blocks:
-        raise RunError(
-            f"{failed[0]}: failed; {replay_command(failed[0].cell, opened.folder, failed[0].block)}"
-        )
-    if len(failed) < len(missing):
-        lost = ", ".join(map(str, sorted({job.block for job in missing} - {job.block for job in failed})))
-        raise RunError(
-            f"{opened.folder}: blocks are missing or damaged: {lost}; compute them by sim run --block"
-        )
-    opened.begin()
     return opened.finish(plan, replicates, clock() - begin)
 
 

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from sim.array_jobs import collect as collect_blocks
 from sim.cli.run import Assignments, assignments, complete, find_posteriors, tell_results
 from sim.cli.studies import read_study
 from sim.execution import Plan
-from sim.execution import collect as collect_blocks
 
 
 def collect(

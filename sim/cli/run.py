@@ -17,11 +17,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from sim.array_jobs import run_some
 from sim.cli.console import err, out, print_json
 from sim.cli.studies import read_study
 from sim.core.errors import InputError
 from sim.examples import write as write_examples
-from sim.execution import Plan, run, run_some
+from sim.execution import Plan, run
 from sim.executors import cluster, default_workers
 from sim.results import Results
 from sim.sample_size import default_sizing, find, searches, write

@@ -11,9 +11,11 @@ from threadpoolctl import threadpool_info
 
 import sim.execution as execution
 from sim import Plan, Study, run
+from sim.array_jobs import collect, ranges, run_some
 from sim.core.errors import InputError, RunError
-from sim.execution import Progress, collect, run_some
+from sim.execution import Progress
 from sim.executors import Workers, cluster
+from sim.study import Precision, Until
 from tests.cli.calling import call
 
 TABLE = "operating_characteristics.csv"
@@ -94,8 +96,40 @@ def test_array_jobs_and_their_collection_change_no_byte(two_arm_file, undisturbe
 
 def test_a_collection_names_the_blocks_that_are_missing(study, tmp_path):
     run_some(study, Plan(workers=1), range(2, 4), tmp_path)
-    with pytest.raises(RunError, match="missing or damaged: 0, 1, 4, 5;"):
+    with pytest.raises(RunError, match="wanted next: 0-1,4-5; compute them"):
         collect(study, Plan(), tmp_path)
+
+
+def test_blocks_are_written_as_an_array_job_takes_them():
+    assert ranges([5, 0, 1, 4, 9]) == "0-1,4-5,9"
+    assert ranges({7}) == "7"
+
+
+def test_rounds_of_array_jobs_reach_a_precision_with_the_same_bytes(two_arm_file, tmp_path, capsys):
+    precision = "replicates={until: {metric: power, mcse: 0.012}, at_most: 20000}"
+    given = (two_arm_file, "--set", precision, "--out")
+    assert call(capsys, "run", *given, tmp_path / "one", "--workers", 1).code == 0
+    note, rounds = tmp_path / "apart" / "blocks" / "wanted.txt", []
+    wanted = "0-7"
+    while True:
+        rounds.append(wanted)
+        for part in wanted.split(","):
+            assert call(capsys, "run", *given, tmp_path / "apart", "--block", part, "--workers", 1).code == 0
+        answer = call(capsys, "collect", *given, tmp_path / "apart")
+        if answer.code == 0:
+            break
+        assert answer.code == 1
+        wanted = note.read_text().strip()
+        assert f"wanted next: {wanted};" in answer.errors[-1]
+    assert len(rounds) > 1, "the first wave was enough: nothing was asked for"
+    assert not note.exists()
+    assert table(tmp_path / "apart") == table(tmp_path / "one")
+
+
+def test_a_task_is_refused_blocks_that_are_not_asked_for_yet(two_arm, tmp_path):
+    until = Until(until=Precision(metric="power", mcse=0.01), at_most=20000)
+    with pytest.raises(InputError, match="the blocks 0 to 7 until sim collect asks for more"):
+        run_some(two_arm.model_copy(update={"replicates": until}), Plan(workers=1), range(8, 9), tmp_path)
 
 
 @pytest.mark.parametrize("block", ["6", "5-6", "3-1", "-1", "x", "1-"])
