@@ -89,7 +89,8 @@ def usage(protocol: Protocol, world: World, arm: Ints, life: Life, conduct: Cond
         begun = np.minimum(start, events.ended)  # who leaves or gives up before has no treatment
         weeks = np.where(arm == k, np.minimum(events.ended - begun, course.weeks), 0.0)
         treated[chosen.treatment] += weeks
-        sessions += (course.sessions or 0) * weeks / course.weeks
+        given = protocol.operations.therapist_weeks(chosen.name, conduct.enrolled + begun, weeks)
+        sessions += (course.sessions or 0) * given / course.weeks
     count = np.broadcast_to(np.arange(1.0, len(arm) + 1)[:, None], arm.shape)
     opened = conduct.opened
     if opened is None:
@@ -104,4 +105,8 @@ def usage(protocol: Protocol, world: World, arm: Ints, life: Life, conduct: Cond
         opened=opened,
         closed=np.full_like(opened, np.inf) if conduct.closed is None else conduct.closed,
         kits=np.zeros(arm.shape) if conduct.kits is None else conduct.kits.sent,
+        appointments={
+            name: (np.isfinite(week) & (week <= conduct.enrolled + events.leave)).astype(float)
+            for name, week in conduct.appointments.items()
+        },
     )

@@ -13,6 +13,12 @@ Floats = NDArray[np.float64]
 Table = Mapping[str, Any]
 
 QUANTILES = {"cost_q05": 0.05, "cost_q50": 0.5, "cost_q95": 0.95}
+BEFORE = {
+    "held up": "wait_to_randomisation",
+    "lost before": "lost_before_randomisation",
+    "visits outside": "visits_outside",
+}
+"""Metrics of a trial by the column that holds them."""
 Z = 1.959964
 
 
@@ -24,6 +30,9 @@ def run_of_trials(protocol: Protocol, estimates: Table, trials: Table) -> Iterat
             yield mine.of("unfinished", proportion(mine["unfinished"]))
         if "screened" in trials:
             yield mine.of("screened", average(mine["screened"]))
+        for column, metric in BEFORE.items():
+            if column in trials:
+                yield mine.of(metric, average(mine[column]))
         for arm in (arm.name for arm in protocol.arms if f"waited {arm.name}" in trials):
             yield from _waiting(mine, arm)
         if "kits shipped" in trials and not np.isnan(mine["kits shipped"]).all():

@@ -14,6 +14,7 @@ from sim.data import ABSENT
 from sim.endpoints import PAIN, Endpoint, Scale
 from sim.events import REASONS, Events
 from sim.findings import Finding
+from sim.operations.base import Conduct
 from sim.operations.costs import rows_of_last, up_to
 from sim.protocol import Protocol
 from sim.trial import TrialRecord
@@ -81,6 +82,8 @@ def _conduct(protocol: Protocol, record: TrialRecord, size: int) -> Table:
             found[f"cost {arm.name}"] = spent[size]
     if conduct.screened is not None:
         found["screened"] = up_to(conduct.screened, _last(record, size)[None])[0]
+    if conduct.held_up is not None or conduct.visits is not None:
+        found |= _appointed(conduct, _last(record, size))
     if conduct.kits is not None:
         found |= _kits(protocol, record, whole=size == len(record.sizes) - 1)
     if conduct.start is not None and conduct.waited is not None:
@@ -98,6 +101,19 @@ def _conduct(protocol: Protocol, record: TrialRecord, size: int) -> Table:
 def _last(record: TrialRecord, size: int) -> Column:
     """Row of the last patient randomised in trials of a size, (replicate,)."""
     return np.asarray(rows_of_last(record.data.arm, record.randomised[[size]])[0])
+
+
+def _appointed(conduct: Conduct, last: Column) -> Table:
+    """Wait of the randomised for appointments before it, who gave it up, and visits outside their window."""
+    found: Table = {}
+    inside, each = np.arange(len(conduct.enrolled))[:, None] <= last, np.maximum(last + 1, 1)
+    if conduct.held_up is not None and conduct.lost is not None:
+        found["held up"] = np.where(inside, conduct.held_up, 0.0).sum(axis=0) / each
+        found["lost before"] = up_to(conduct.lost, last[None])[0]
+    if conduct.visits is not None and conduct.visits.outside is not None:
+        outside = conduct.visits.outside.mean(axis=2)
+        found["visits outside"] = np.where(inside, outside, 0.0).sum(axis=0) / each
+    return found
 
 
 def _kits(protocol: Protocol, record: TrialRecord, whole: bool) -> Table:

@@ -211,8 +211,18 @@ class Study(Part):
                 )
             for name in claim.synthesis_names() - set(self.syntheses):
                 raise wrong(f"{path}.synthesis: unknown synthesis '{name}':{suggest(name, self.syntheses)}")
+        self._check_prices()
         self._check_questions()
         return self
+
+    def _check_prices(self) -> None:
+        """Refuse the price of an appointment that no protocol has."""
+        known = {name for protocol in self.protocols.values() for name in protocol.operations.appointed}
+        for scenario, one in self.scenarios.items():
+            for name in one.costs.per_appointment if one.costs else ():
+                if name not in known:
+                    where = f"scenarios.{scenario}.costs.per_appointment"
+                    raise wrong(f"{where}: no protocol has the appointment '{name}':{suggest(name, known)}")
 
     def _check_questions(self) -> None:
         """Refuse a question beside the run that names what the study does not hold."""

@@ -86,12 +86,20 @@ class Timeline:
         """Yield quantities by week: mean, and 5 to 95 % of the trials.
 
         ``randomised`` patients; patients ``waiting`` for treatment; for each clinic its ``load``, the share
-        of its therapists' sessions that is given.
+        of its therapists' sessions that is given, and for each scanner or physician that of the appointments.
         """
         enrolled = self.lived.conduct.enrolled
         yield from self._by_week("randomised", lambda week: (enrolled <= week).sum(axis=0))
         operations = self.protocol.operations
-        if not operations.treats or not isinstance(operations, Sites):
+        if not isinstance(operations, Sites):
+            return
+        held = self.lived.conduct.appointments
+        for one in operations.appointments:
+            week = held[one.name], held[one.name] + 1.0
+            share = np.full(enrolled.shape, 1 / one.a_week)
+            kept = (*week, share)
+            yield from self._by_week(f"load {one.name}", lambda w, t=kept: _at(w, *t))
+        if not operations.treats:
             return
         ready, waits, begins, ends = self.spans()
         yield from self._by_week("waiting", lambda week: ((ready <= week) & (week < waits)).sum(axis=0))
@@ -149,7 +157,8 @@ def _shared(share: Floats, begins: Floats, clinic: Clinic) -> Floats:
     found = np.zeros_like(share)
     for replicate in range(share.shape[1]):
         mine = np.flatnonzero((share[:, replicate] > 0) & np.isfinite(begins[:, replicate]))
-        _, date, number = np.unique(begins[mine, replicate], return_inverse=True, return_counts=True)
+        dates = clinic.groups.date(begins[mine, replicate])
+        _, date, number = np.unique(dates, return_inverse=True, return_counts=True)
         groups = np.ceil(number / clinic.groups.size)
         found[mine, replicate] = share[mine, replicate] * (groups / number)[date]
     return found

@@ -132,6 +132,11 @@ class Conduct:
         Of the drug; None: the drug is always there.
     visits
         When they are held; None: on the planned days.
+    held_up, lost
+        Weeks that each patient waited for appointments before randomisation, and how many people up to each
+        patient gave up that wait; None: there are none.
+    appointments
+        Week of the trial in which each patient had each appointment, by its name.
     """
 
     enrolled: Floats
@@ -144,6 +149,9 @@ class Conduct:
     site: Ints | None = None
     kits: Kits | None = None
     visits: Visits | None = None
+    held_up: Floats | None = None
+    lost: Floats | None = None
+    appointments: dict[str, Floats] = field(default_factory=dict)
 
 
 class Operations(Family):
@@ -170,6 +178,15 @@ class Operations(Family):
 
     def check_courses(self, courses: Mapping[str, tuple[int | None, float | None]]) -> None:
         """Refuse what the treatments' sessions and weeks (None: not known yet) make impossible, by arm."""
+
+    @property
+    def appointed(self) -> tuple[str, ...]:
+        """Names of the appointments that patients keep."""
+        return ()
+
+    def therapist_weeks(self, arm: str, begins: Floats, weeks: Floats) -> Floats:
+        """Weeks of a therapist's time that each patient's weeks of treatment take, (patient, replicate)."""
+        return weeks
 
     def words(self) -> str:
         """Say how the trial is run; nothing where there is nothing to say."""

@@ -6,15 +6,9 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from sim.core.parts import Part, wrong
+from sim.operations.groups import Groups
 from sim.operations.holidays import Away
 from sim.operations.queues import Desk, GroupDesk
-
-
-class Groups(Part):
-    """Treatment in groups that start together; a group takes the time of one patient's sessions."""
-
-    size: int = Field(ge=1, le=200, description="most patients in a group")
-    every: float = Field(gt=0, description="weeks between the dates at which groups start")
 
 
 class Clinic(Part):

@@ -32,6 +32,9 @@ class Costs(Part):
     per_treated_week: dict[str, Positive] = Field(
         {}, description="of treatment (its doses), by the treatment's name"
     )
+    per_appointment: dict[str, Positive] = Field(
+        {}, description="with a scanner or a physician, by the name in the protocol's operations"
+    )
 
     def levels(self, read: Read) -> "CostLevels":
         """Give every price its value in each replicate; what is left out is 0."""
@@ -40,10 +43,13 @@ class Costs(Part):
         prices = {
             name: zero if (price := getattr(self, name)) is None else read(f"costs.{name}", price)
             for name in names
-            if name != "per_treated_week"
+            if not isinstance(getattr(self, name), dict)
         }
-        weeks = {k: read(f"costs.per_treated_week.{k}", v) for k, v in self.per_treated_week.items()}
-        return CostLevels(**prices, per_treated_week=weeks)
+        weeks, appointments = (
+            {key: read(f"costs.{name}.{key}", price) for key, price in getattr(self, name).items()}
+            for name in ("per_treated_week", "per_appointment")
+        )
+        return CostLevels(**prices, per_treated_week=weeks, per_appointment=appointments)
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Usage:
     arm, arms
         Of each patient, (patient, replicate), and how many there are.
     visits, sessions
-        Of each patient, (patient, replicate).
+        Of each patient, (patient, replicate); a group's sessions are shared by those who are there.
     treated
         Weeks of treatment of each patient by treatment, (patient, replicate).
     screened
@@ -64,6 +70,8 @@ class Usage:
         Opening and closing of each site, (site, replicate), weeks; ``inf``: open to the end.
     kits
         Kits sent for each patient, those that nobody took shared out by the kits taken, (patient, replicate).
+    appointments
+        Kept by each patient, (patient, replicate), by their name.
     """
 
     arm: Ints
@@ -75,6 +83,7 @@ class Usage:
     opened: Floats
     closed: Floats
     kits: Floats
+    appointments: Mapping[str, Floats]
 
 
 @dataclass(frozen=True)
@@ -115,6 +124,7 @@ class CostLevels:
     per_session: Floats
     per_kit: Floats
     per_treated_week: Mapping[str, Floats]
+    per_appointment: Mapping[str, Floats]
 
     def spent(self, used: Usage, randomised: Ints, finished: Floats) -> Spent:
         """Add up what was used for the patients randomised by the week when each trial finished.
@@ -128,6 +138,8 @@ class CostLevels:
         patients += used.kits * self.per_kit
         for name, price in self.per_treated_week.items():
             patients += used.treated.get(name, 0.0) * price
+        for name, price in self.per_appointment.items():
+            patients += used.appointments.get(name, 0.0) * price
         last = rows_of_last(used.arm, randomised)
         by_arm = np.stack([_by_size(np.where(used.arm == k, patients, 0.0), last) for k in range(used.arms)])
         months = np.minimum(finished[:, None, :], used.closed) - used.opened

@@ -19,31 +19,39 @@ class People:
 
     Attributes
     ----------
-    wait, ready
-        From randomisation until ready for treatment, and the week of the trial in which that is.
+    wait, due, ready
+        From randomisation until ready for treatment, the week of the trial in which that is, and the one in
+        which the patient comes to be treated: later, where there is an appointment before.
     course, weeks
         Of a whole course, and until the patient stops it.
     need
         Sessions a week of the course.
-    patience, gone, latest
-        Weeks that the patient would wait, the week of the trial in which the patient leaves the study, and
-        the last one in which the patient would begin.
+    patience, left, gone, latest
+        Weeks that the patient would wait, and those of them that are left when ready, the week of the trial
+        in which the patient leaves the study, and the last one in which the patient would begin.
     """
 
     def __init__(self, intake: Intake, enrolled: Floats, patience: Floats):
         arm, courses = intake.arm, intake.courses
         self.wait = _each(courses, arm, "ready")
-        self.ready = enrolled + self.wait
+        self.due = self.ready = enrolled + self.wait
         self.course = self.weeks = _each(courses, arm, "weeks")
         sessions = np.choose(arm, [course.sessions or 0 for course in courses])
         self.need = sessions / self.course
-        self.patience = patience
+        self.patience = self.left = patience
         self.gone = np.full(arm.shape, np.inf)
         if intake.stays is not None:
             self.weeks = np.minimum(self.course, intake.stays.treated)
             self.gone = enrolled + intake.stays.leave
         self.latest = np.minimum(self.ready + patience, self.gone)
         self._conditions = intake.conditions
+
+    def come_from(self, appointment: Floats, mine: Mask) -> None:
+        """Let patients be ready in the week of their appointment; ``inf``: not up to now."""
+        with np.errstate(invalid="ignore"):
+            left = self.due + self.patience - appointment
+        self.ready = np.where(mine, appointment, self.ready)
+        self.left = np.where(mine, left, self.left)
 
     @property
     def holidays(self) -> tuple[HolidayLevels, ...]:

@@ -1,14 +1,16 @@
 """A block of trials while they run: paused at any week, the later patients' arms decided, run on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.core.streams import Streams
+from sim.operations.appointments import Appointment, line_of
 from sim.operations.base import Conduct, Intake, Kits
 from sim.operations.clinics import Clinic
-from sim.operations.holidays import absences
+from sim.operations.holidays import Away, absences
 from sim.operations.people import People
 from sim.operations.queues import Desk, Line
 from sim.operations.supply import Shelf, Supply, Takers
@@ -18,20 +20,11 @@ Ints = NDArray[np.integer]
 Mask = NDArray[np.bool_]
 
 
-@dataclass
-class Waits:
-    """What patients of a block have waited for up to now, each (patient, replicate), weeks."""
-
-    start: Floats
-    gave_up: Floats
-    used: Floats
-    gap: Floats
-
-
 @dataclass(frozen=True)
 class Places:
-    """Where patients may wait, and the week in which every trial is stopped."""
+    """Where patients may wait once they are randomised, and the week in which every trial is stopped."""
 
+    appointments: tuple[Appointment, ...]
     clinics: tuple[Clinic, ...]
     supply: Supply | None
     latest: float
@@ -45,15 +38,17 @@ class Underway:
     ----------
     conduct
         Who is randomised when and where; nobody is treated yet.
-    sent
-        Whether each patient has been sent to the clinic or site, (patient, replicate).
+    sent, through
+        Whether each patient has come, and has been sent on to the clinic or site, which is after the
+        appointment where there is one, (patient, replicate).
     """
 
     places: Places
     conduct: Conduct
     patience: Floats
     sent: Mask
-    desks: dict[tuple[int, int], tuple[Desk, list[int]]] = field(default_factory=dict)
+    through: Mask
+    desks: dict[tuple[str, int], tuple[Desk, list[int]]] = field(default_factory=dict)
     shelves: dict[tuple[int, int, int], tuple[Shelf, list[int]]] = field(default_factory=dict)
 
     def go_on(self, intake: Intake, until: Floats) -> Conduct:
@@ -65,35 +60,68 @@ class Underway:
         new = ~self.sent & (enrolled <= until) & (enrolled < np.inf)
         self.sent |= new
         people = People(intake, enrolled, self.patience)
+        kept = self._appoint(people, intake, new, until)
+        new = self.sent & ~self.through & np.isfinite(people.ready)
+        self.through |= new
+        self._treat(people, intake, new)
+        for (_, replicate), (desk, _) in self.desks.items():
+            desk.run(float(until[replicate]))
+        for (_, _, replicate), (shelf, _) in self.shelves.items():
+            shelf.run(float(until[replicate]))
+        return replace(self._so_far(people, until), appointments=self.conduct.appointments | kept)
+
+    def _appoint(self, people: People, intake: Intake, new: Mask, until: Floats) -> dict[str, Floats]:
+        """Let new patients come for their appointments; who has had it by then is ready for treatment."""
+        kept = {}
+        for one in self.places.appointments:
+            arms = [intake.names.index(name) for name in one.arms or intake.names]
+            mine = np.isin(intake.arm, arms)
+            for replicate in np.flatnonzero((new & mine).any(axis=0)).tolist():
+                here = people.in_order((new & mine)[:, replicate], replicate)
+                ready, latest = (values[here, replicate] for values in (people.ready, people.latest))
+                line = line_of(ready.tolist(), (latest - ready).tolist())
+                self._send((f"appointment {one.name}", replicate), one.desk, (line, here), people)
+            begin = np.full(people.ready.shape, np.inf)
+            for (name, replicate), (desk, known) in self.desks.items():
+                if name == f"appointment {one.name}":
+                    desk.run(float(until[replicate]))
+                    begin[known, replicate] = desk.begin
+            people.come_from(begin, mine)
+            kept[one.name] = np.where(mine, begin, np.inf)
+        return kept
+
+    def _treat(self, people: People, intake: Intake, new: Mask) -> None:
         for place, clinic in enumerate(self.places.clinics):
             arms = [intake.names.index(name) for name in clinic.arms]
             self._send_to_clinic(place, clinic, people, new & np.isin(intake.arm, arms))
         if self.places.supply is not None:
             for arm in (intake.names.index(name) for name in self.places.supply.arms):
-                self._send_to_sites(arm, people, new & (intake.arm == arm))
-        for (_, replicate), (desk, _) in self.desks.items():
-            desk.run(float(until[replicate]))
-        for (_, _, replicate), (shelf, _) in self.shelves.items():
-            shelf.run(float(until[replicate]))
-        return self._so_far(people, until)
+                self._send_to_sites(self.places.supply, arm, people, new & (intake.arm == arm))
+
+    def _send(
+        self,
+        key: tuple[str, int],
+        desk: Callable[[list[Away]], Desk],
+        coming: tuple[Line, Ints],
+        people: People,
+    ) -> None:
+        """Send patients to a desk, which is opened when the first ones come."""
+        if key not in self.desks:
+            self.desks[key] = (desk(absences(people.holidays, self.places.latest, key[1])), [])
+        self.desks[key][0].send(coming[0])
+        self.desks[key][1].extend(coming[1].tolist())
 
     def _send_to_clinic(self, place: int, clinic: Clinic, people: People, new: Mask) -> None:
         if not people.need.any():
             return  # under the null scenario nobody is treated
         for replicate in np.flatnonzero(new.any(axis=0)).tolist():
             here = people.in_order(new[:, replicate], replicate)
-            key = (place, replicate)
-            if key not in self.desks:
-                absent = absences(people.holidays, self.places.latest, replicate)
-                self.desks[key] = (clinic.desk(absent), [])
-            desk, known = self.desks[key]
             length = "course" if clinic.groups else "weeks"
-            asked = ("ready", length, "need", "patience", "gone")
-            desk.send(Line(*people.of(here, replicate, asked)))
-            known += here.tolist()
+            asked = ("ready", length, "need", "left", "gone")
+            line = Line(*people.of(here, replicate, asked))
+            self._send((f"clinic {place}", replicate), clinic.desk, (line, here), people)
 
-    def _send_to_sites(self, arm: int, people: People, new: Mask) -> None:
-        assert self.places.supply is not None
+    def _send_to_sites(self, supply: Supply, arm: int, people: People, new: Mask) -> None:
         assert self.conduct.site is not None
         assert self.conduct.opened is not None
         for replicate in np.flatnonzero(new.any(axis=0)).tolist():
@@ -103,7 +131,7 @@ class Underway:
                 key = (arm, at, replicate)
                 if key not in self.shelves:
                     opened = float(self.conduct.opened[at, replicate])
-                    self.shelves[key] = (Shelf(self.places.supply, people.parcels(replicate), opened), [])
+                    self.shelves[key] = (Shelf(supply, people.parcels(replicate), opened), [])
                 shelf, known = self.shelves[key]
                 here = mine[site == at]
                 shelf.send(Takers(*people.of(here, replicate, ("ready", "weeks", "latest", "gone"))))
@@ -111,39 +139,35 @@ class Underway:
 
     def _so_far(self, people: People, until: Floats) -> Conduct:
         """Write down what desks and shelves say, in weeks from randomisation."""
-        enrolled, opened = self.conduct.enrolled, self.conduct.opened
-        waits = Waits(people.wait.copy(), np.full(enrolled.shape, np.inf), *np.zeros((2, *enrolled.shape)))
-        for (_, replicate), (desk, known) in self.desks.items():
-            self._note(waits, people, known, (replicate, desk.begin), until)
+        begin = people.ready.copy()
+        used, gap = np.zeros((2, *begin.shape))
+        for (name, replicate), (desk, known) in self.desks.items():
+            if name.startswith("clinic"):
+                begin[known, replicate] = desk.begin
         for (_, _, replicate), (shelf, known) in self.shelves.items():
-            self._note(waits, people, known, (replicate, shelf.begin), until)
-            waits.used[known, replicate], waits.gap[known, replicate] = shelf.kits, shelf.gap
+            begin[known, replicate] = shelf.begin
+            used[known, replicate], gap[known, replicate] = shelf.kits, shelf.gap
+        waited, here = np.zeros_like(begin), self.sent
+        waited[here] = np.maximum(begin[here] - people.due[here], 0.0)
+        start = people.wait + waited
+        tired = self._tired(people, waited, until)
+        gave_up = np.where(tired, people.wait + people.patience, np.inf)
         kits = None
-        if self.places.supply is not None and opened is not None:
-            at_first = self.places.supply.stock * len(opened) * len(self.places.supply.arms)
-            shipped = np.full(enrolled.shape[1], float(at_first))
+        if self.places.supply is not None and self.conduct.opened is not None:
+            at_first = self.places.supply.stock * len(self.conduct.opened) * len(self.places.supply.arms)
+            shipped = np.full(begin.shape[1], float(at_first))
             for (_, _, replicate), (shelf, _) in self.shelves.items():
                 shipped[replicate] += shelf.shipped - self.places.supply.stock
-            kits = Kits(waits.used, waits.gap, shipped)
-        waited = waits.start - people.wait
-        return replace(self.conduct, start=waits.start, gave_up=waits.gave_up, waited=waited, kits=kits)
+            kits = Kits(used, gap, shipped)
+        return replace(self.conduct, start=start, gave_up=gave_up, waited=start - people.wait, kits=kits)
 
-    def _note(
-        self,
-        waits: Waits,
-        people: People,
-        known: list[int],
-        found: tuple[int, list[float]],
-        until: Floats,
-    ) -> None:
-        replicate, begin = found
-        ready, patience = people.ready[known, replicate], people.patience[known, replicate]
-        waited = np.maximum(np.array(begin) - ready, 0.0)
-        waits.start[known, replicate] += waited
-        tired = np.isinf(waited) & (patience < people.gone[known, replicate] - ready)
-        tired &= ready + patience <= until[replicate]
-        never = np.array(known)[tired]
-        waits.gave_up[never, replicate] = people.wait[never, replicate] + patience[tired]
+    def _tired(self, people: People, waited: Floats, until: Floats) -> Mask:
+        """Who has given up the wait by a week of each trial, before leaving the study."""
+        tired = self.sent & np.isinf(waited)
+        due, patience = people.due[tired], people.patience[tired]
+        by_then = np.broadcast_to(until, waited.shape)[tired]
+        tired[tired] = (patience < people.gone[tired] - due) & (due + patience <= by_then)
+        return tired
 
 
 def begin(places: Places, conduct: Conduct, intake: Intake, streams: Streams) -> Underway:
@@ -152,4 +176,5 @@ def begin(places: Places, conduct: Conduct, intake: Intake, streams: Streams) ->
     patience = np.full(shape, np.inf)
     if intake.conditions.patience is not None:
         patience = intake.conditions.patience * streams("patience").standard_exponential(shape)
-    return Underway(places, conduct, patience, np.zeros(shape, dtype=bool))
+    nobody = np.zeros(shape, dtype=bool)
+    return Underway(places, conduct, patience, nobody, nobody.copy())

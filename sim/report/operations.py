@@ -41,11 +41,12 @@ def _waiting(material: Material, file: Path) -> Picture | None:
     frame = frame.assign(panel=[_panel(material, str(quantity)) for quantity in frame["quantity"]])
     most = frame[frame["quantity"] == "waiting"].groupby("protocol", sort=False)["mean"].max()
     said = ", ".join(f"{name} {number(value, 1)}" for name, value in most.items())
-    clinics = frame["quantity"].ne("waiting").any()
-    load, busy = (" and of the clinics' load", " and how busy clinics are") if clinics else ("", "")
+    shown = ["who waits for treatment"] if said else []
+    shown += ["how busy clinics and appointments are"] if frame["quantity"].ne("waiting").any() else []
+    most_wait = f" Most who wait on average: {said}." if said else ""
     words = (
-        f"Lines of patients who wait for treatment{load} by week. Most who wait on average: {said}.",
-        f"Who waits for treatment{busy}, scenario '{material.main.scenario}', 128 trials a protocol.",
+        f"Lines by week: {' and '.join(shown)}.{most_wait}",
+        f"{' and '.join(shown).capitalize()}, scenario '{material.main.scenario}', 128 trials a protocol.",
     )
     return Picture.keep(figures.waiting_and_load(frame), frame, file, words)
 
@@ -53,8 +54,10 @@ def _waiting(material: Material, file: Path) -> Picture | None:
 def _panel(material: Material, quantity: str) -> str:
     if not quantity.startswith(LOAD):
         return "patients waiting"
-    arms = [material.labels.get(arm, arm) for arm in quantity.removeprefix(LOAD).split(" and ")]
-    return f"share of sessions given,\n{' and '.join(arms)}"
+    arms = quantity.removeprefix(LOAD).split(" and ")
+    names = " and ".join(material.labels.get(arm, arm) for arm in arms)
+    what = "sessions" if all(arm in material.labels for arm in arms) else "appointments"
+    return f"share of {what} given,\n{names}"
 
 
 def _patients(material: Material, file: Path) -> Picture | None:

@@ -15,6 +15,10 @@ CONDITIONS = {"between_sites": 1.2, "patience": 3.0, "delivery": 3.0}
 FEW = {
     "clinic": {"clinics": [clinic(therapists=1, sessions_a_week=2)]},
     "groups": {"clinics": [clinic(therapists=1, groups={"size": 3, "every": 2})]},
+    "physician": {
+        "appointments": [{"name": "physician", "before": "treatment", "a_week": 1, "arms": ["therapy"]}],
+        "clinics": [clinic(therapists=1, sessions_a_week=3)],
+    },
     "supply": {"supply": {"arms": ["therapy", "control"], "weeks_a_kit": 2, "stock": 2, "reorder_at": 0}},
 }
 HOLIDAY = HolidayLevels(5.0, 3.0, 10.0, 0.5 * ONE, 0 * ONE)
