@@ -42,7 +42,8 @@ def _waiting(material: Material, file: Path) -> Picture | None:
     most = frame[frame["quantity"] == "waiting"].groupby("protocol", sort=False)["mean"].max()
     said = ", ".join(f"{name} {number(value, 1)}" for name, value in most.items())
     shown = ["who waits for treatment"] if said else []
-    shown += ["how busy clinics and appointments are"] if frame["quantity"].ne("waiting").any() else []
+    shown += ["how busy clinics are"] if frame["panel"].str.contains("sessions").any() else []
+    shown += ["how many appointments are kept"] if frame["panel"].str.contains("appointments").any() else []
     most_wait = f" Most who wait on average: {said}." if said else ""
     words = (
         f"Lines by week: {' and '.join(shown)}.{most_wait}",
