@@ -235,6 +235,52 @@ def test_a_regime_is_estimated_without_bias_where_nobody_is_lost(two_arm):
         assert_mean(estimates(records, arm), float(truth[arm]), detects=0.12)
 
 
+def embedded(study: Study, ratio: tuple[int, int]) -> Protocol:
+    """Two regimes that begin alike and part for who does not respond, beside placebo."""
+    step = {"treatment": "second", "at": 6, "unless": "responder_30"}
+    arms = [
+        {"name": "placebo", "treatment": "placebo"},
+        {"name": "switch", "treatment": "drug", "ratio": ratio[0], "then": [step]},
+        {"name": "augment", "treatment": "drug", "ratio": ratio[1], "then": [step | {"beside": True}]},
+    ]
+    groups = {"drug_first": ["switch", "augment"]}
+    return protocol(study, arms, ("drug_first", "placebo"), groups=groups, n=160)
+
+
+def test_a_regime_is_its_own_arm_so_that_nothing_needs_weights(two_arm):
+    """Who responds lives the same in both regimes; a mean over all who fit one must weigh them by a half.
+
+    Non-responders fit one regime, responders two (Nahum-Shani et al. 2012, doi:10.1037/a0029372). The arms
+    that are simulated hold each patient's own regime alone.
+    """
+    chosen, scenario = embedded(two_arm, (1, 1)), world_with_second(two_arm)
+    draws = Draws(Streams(5, 0), {})
+    world = create(chosen, scenario, scenario.realise(chosen, draws), 400, draws.streams)
+    lives = [
+        experience(chosen, world, np.full((400, 128), arm, dtype=np.int64), draws.streams) for arm in (1, 2)
+    ]
+    switch, augment = (life.score[:, :, -1] for life in lives)
+    responds = lives[0].score[:, :, 1] <= 0.7 * world.baseline + 1e-9
+    assert (switch[responds] == augment[responds]).all()
+    assert (switch[~responds] != augment[~responds]).any()
+    arm = np.arange(400)[:, None] % 2 + np.zeros((1, 128), dtype=int)
+    seen = np.where(arm == 0, switch, augment)
+    fits, truth = (arm == 0) | responds, switch.mean(axis=0)
+    weighed = np.where(fits, np.where(responds, 1.0, 2.0), 0.0)
+    assert_mean((seen * weighed).sum(axis=0) / weighed.sum(axis=0) - truth, 0.0, detects=0.1)
+    assert_mean(np.where(arm == 0, seen, 0).sum(axis=0) / 200 - truth, 0.0, detects=0.1)
+    unweighed = (seen * fits).sum(axis=0) / fits.sum(axis=0) - truth
+    assert unweighed.mean() < -0.1  # responders count twice
+
+
+def test_regimes_taken_together_are_estimated_by_the_share_of_their_arms(two_arm):
+    chosen, scenario = embedded(two_arm, (3, 1)), world_with_second(two_arm)
+    truth = np.mean(
+        [true_values(chosen, scenario, Draws(Streams(21, b), {}), 400)["primary"] for b in range(4)]
+    )
+    assert_mean(estimates(run(chosen, scenario, 8)), float(truth), detects=0.12)
+
+
 RUN_IN = {"weeks": 6, "enter": 200, "only": "responder_30"}
 
 
