@@ -10,7 +10,8 @@ from sim.claims import Draws, Posterior
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.population import Population
 from sim.protocol import Protocol
-from sim.scenario import Scenario, Truth
+from sim.scenario import Scenario
+from sim.truth import Truth
 
 Floats = NDArray[np.float64]
 

@@ -10,8 +10,9 @@ from sim.lives import Life, World, experience, lose
 from sim.operations.base import Conduct, Course, Intake, Stays
 from sim.operations.costs import Usage
 from sim.protocol import Protocol
-from sim.scenario import Scenario, Truth
+from sim.scenario import Scenario
 from sim.treatments import TreatmentLevels
+from sim.truth import Truth
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]

@@ -107,6 +107,17 @@ class Estimand(Part):
         return self
 
     @model_validator(mode="after")
+    def _a_time_knows_few_strategies(self) -> Self:
+        events = self.intercurrent_events
+        known = events.rescue == "treatment_policy" and events.discontinuation != "principal_stratum"
+        if OUTCOMES[self.summary] == "time" and not known:
+            raise wrong(
+                "intercurrent_events: a time to response knows neither the principal stratum nor another "
+                "strategy for rescue than treatment_policy"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _pairs_have_an_order(self) -> Self:
         if bool(self.order) != (self.summary in OF_PAIRS):
             needed = "needs" if self.summary in OF_PAIRS else "knows no"

@@ -68,6 +68,25 @@ class Finding:
         return self.verdict.success
 
 
+@dataclass(frozen=True)
+class End:
+    """How trials ended; arrays are (size, replicate), see ``trial.TrialRecord``."""
+
+    findings: tuple[Finding, ...]
+    ended: Ints
+    finished: Floats
+    randomised: Ints
+    analysed: Ints
+    unfinished: Mask
+
+    @classmethod
+    def of_sizes(cls, each: Sequence["End"]) -> "End":
+        """Put trials of single sizes side by side."""
+        findings = tuple(side_by_side(found) for found in zip(*(end.findings for end in each), strict=True))
+        names = ("ended", "finished", "randomised", "analysed", "unfinished")
+        return cls(findings, *(np.concatenate([getattr(end, name) for end in each]) for name in names))
+
+
 def decide(
     protocol: Protocol, analysed: Sequence[Analysed], verdict: Verdict, looks: Looks
 ) -> tuple[tuple[Finding, ...], Ints]:

@@ -15,10 +15,11 @@ from sim.events import NEVER, Events, Hazards, Ratings, occur
 from sim.operations.visits import Visits
 from sim.other_outcomes import OwnWay, PainChange, rate
 from sim.protocol import Protocol
-from sim.scenario import Scenario, Truth
+from sim.scenario import Scenario
 from sim.screening import Cohort
 from sim.steps import LaterEffect, Patients, Steps
 from sim.trajectories import Trajectories, effects_of
+from sim.truth import Truth
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]

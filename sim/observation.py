@@ -11,8 +11,9 @@ from sim.core.streams import Streams
 from sim.data import ABSENT, Scores, TrialData, hide
 from sim.estimand import Estimand, Observations
 from sim.lives import Life, World, experience, lose
+from sim.look import Look
 from sim.operations.base import Conduct
-from sim.protocol import Look, Protocol
+from sim.protocol import Protocol
 from sim.scenario import Scenario
 
 Floats = NDArray[np.float64]

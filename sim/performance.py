@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sim.endpoints import MeasureScore
 from sim.events import REASONS
-from sim.protocol import Look, Protocol
+from sim.look import Look
+from sim.protocol import Protocol
 from sim.rules.base import Rule
 from sim.rules.group_sequential import GroupSequential
 from sim.scenario import Scenario

@@ -6,17 +6,17 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from sim.adaptations.base import Adaptation
 from sim.allocation import Allocation, PermutedBlocks
-from sim.analyses.base import Analysis
 from sim.arms import Arm, RunIn
 from sim.core.parts import Part, suggest, wrong
 from sim.eligibility import Eligibility
 from sim.endpoints import PAIN, Endpoint, MeasureScore, Responder, Scale, Score, State
 from sim.estimand import OUTCOMES, Estimand
+from sim.look import Look
 from sim.operations.base import Operations
 from sim.operations.open_door import OpenDoor
 from sim.rules.base import Looks, Rule
@@ -50,30 +50,6 @@ COUNT_NAMES = (
     "rescued",
 )
 """Columns of the records by arm, which no endpoint may be called."""
-
-
-class Look(Part):
-    """One analysis, when it is made and what it decides.
-
-    The first one's timing is the trial's: it ends at the look where the first one's rule ends every
-    compared arm. The others are analysed at that look.
-    """
-
-    when: Timing = ALL_AT_ONCE
-    analysis: Analysis
-    rule: Rule
-    controls: Literal["all", "concurrent"] = "all"
-
-    @field_validator("when", mode="before", json_schema_input_type=Literal["all_primary"] | Timing)
-    @classmethod
-    def _all_at_once(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            if value != "all_primary":
-                raise wrong(
-                    f"'{value}' is no time to look: allowed: all_primary, or a mapping with 'fractions'"
-                )
-            return ALL_AT_ONCE
-        return value
 
 
 class Protocol(Part):
@@ -152,7 +128,6 @@ class Protocol(Part):
         if OUTCOMES[estimand.summary] != outcome:
             allowed = " or ".join(summary for summary, needs in OUTCOMES.items() if needs == outcome)
             raise wrong(f"{where}.summary: endpoint '{estimand.endpoint}' needs {allowed}")
-        self._check_time(where, estimand)
 
     def _check_groups(self, where: str, estimand: Estimand) -> None:
         """Refuse an arm on both sides, and what has no mean to be taken over arms."""
@@ -164,31 +139,6 @@ class Protocol(Part):
         plain = estimand.summary in ("mean_difference", "risk_difference", "risk_ratio", "odds_ratio")
         if not plain or estimand.intercurrent_events.discontinuation == "principal_stratum":
             raise wrong(f"{where}.contrast: groups have means and shares only, and no principal stratum")
-
-    def _check_time(self, where: str, estimand: Estimand) -> None:
-        events = estimand.intercurrent_events
-        if OUTCOMES[estimand.summary] == "time" and (
-            events.rescue != "treatment_policy" or events.discontinuation == "principal_stratum"
-        ):
-            raise wrong(
-                f"{where}.intercurrent_events: a time to response knows neither the principal stratum nor "
-                "another strategy for rescue than treatment_policy"
-            )
-
-    def _check_filling(self, where: str, look: Look) -> None:
-        """Refuse an analysis that fills in what the estimand's strategy has taken out."""
-        events = self.estimands[look.analysis.estimand].intercurrent_events
-        how = getattr(look.analysis, "missing", "complete_case")
-        kind = look.analysis.model_dump().get("kind", "")
-        out = "hypothetical" in (events.discontinuation, events.rescue)
-        if how == "non_response" and (out or events.discontinuation == "principal_stratum"):
-            raise wrong(
-                f"{where}.analysis.missing: non_response counts what a hypothetical or principal-stratum "
-                "strategy takes out; use complete_case, or the composite strategy"
-            )
-        fills = how != "complete_case" or kind in ("multiple_imputation", "conditional_mean")
-        if events.discontinuation == "principal_stratum" and fills:
-            raise wrong(f"{where}.analysis: a principal stratum is not to be filled in; use complete_case")
 
     def _check_look(self, place: int, look: Look) -> None:
         if place and look.when not in (ALL_AT_ONCE, self.looks[0].when):
@@ -203,20 +153,7 @@ class Protocol(Part):
         if len(self.fractions) > 1 and self.visits[-1] > self.primary_week:
             week = f"{self.primary_week:g}"
             raise wrong(f"visits: with interim looks none may be later than the primary one, week {week}")
-        second = getattr(look.analysis, "second", self.visits[-1])
-        if second not in self.visits[1:]:
-            allowed = ", ".join(f"{week:g}" for week in self.visits[1:])
-            raise wrong(
-                f"looks[{place}].analysis.second: there is no visit at week {second:g}; allowed: {allowed}"
-            )
-        self._check_filling(f"looks[{place}]", look)
-        needed, given = look.analysis.target, self.estimands[name].summary
-        if needed not in (None, given):
-            raise wrong(
-                f"looks[{place}].analysis.kind: this analysis needs a {needed}, '{name}' is a {given}"
-            )
-        if getattr(look.analysis, "levels", ()):
-            raise wrong(f"looks[{place}].analysis.levels: are for real data; '{name}' has its own 'order'")
+        look.check(f"looks[{place}]", self.estimands[name], self.visits[1:])
 
     def _check_arms(self, names: list[str]) -> None:
         """Refuse groups, courses and run-ins that cannot be."""
@@ -300,14 +237,12 @@ class Protocol(Part):
             raise wrong("looks[0].when: a rule with planned weights needs 'fractions' alone")
         if self.information_varies and isinstance(rule, GroupSequential):
             rule.check_respending()
-        kind = self.looks[0].analysis.model_dump().get("kind")
-        if rule.by_stage and len(self.compared) > 1 and kind not in ("ancova", "t", "responder_difference"):
+        several = rule.by_stage and len(self.compared) > 1
+        if several and self.looks[0].kind not in ("ancova", "t", "responder_difference"):
             allowed = "ancova, t or responder_difference"
             raise wrong(f"looks[0].analysis: an arm may have no patients in a stage; use {allowed}")
-        for place, look in enumerate(self.looks):
-            out = self.is_staged or self.estimands[look.analysis.estimand].population
-            if out and look.analysis.model_dump().get("kind") in ("multiple_imputation", "conditional_mean"):
-                raise wrong(f"looks[{place}].analysis: cannot leave out patients; use mmrm")
+        for place, look in enumerate(self.looks if self.is_staged else ()):
+            look.check_leaves_out(f"looks[{place}]")
 
     def _check_multiplicity(self, multiplicity: Multiplicity) -> None:
         if len(self.fractions) > 1:
@@ -510,17 +445,11 @@ class Protocol(Part):
             sentences.append(f"An arm whose test has ended {ends}{level}.")
         for name, estimand in self.estimands.items():
             sentences.append(f"Estimand '{name}': {estimand.words(self.endpoints[estimand.endpoint])}.")
-        for look in self.looks:
-            later = len(self.fractions) > 1 and look is not self.looks[0]
-            when = "At the look where the trial ends" if later else look.when.words()
-            whom = ", against controls randomised at the same time" if look.controls == "concurrent" else ""
-            sentences.append(
-                f"{when}, '{look.analysis.estimand}' is analysed by {look.analysis.words()}{whom}; "
-                f"success is {look.rule.words()}."
-            )
+        early = len(self.fractions) > 1
+        sentences += [look.words(later=early and look is not self.looks[0]) for look in self.looks]
         if self.looks[0].when.interim:
             unbiased = isinstance(self.looks[0].rule, GroupSequential) and not self.is_staged
-            beside = "; median unbiased ones are reported beside them" if unbiased else ""
+            beside = "; median unbiased and conditional ones are reported beside them" if unbiased else ""
             sentences.append(f"Estimates are naive: they do not allow for the chance to stop early{beside}.")
         if self.multiplicity is not None and isinstance(self.looks[0].rule, Significance):
             shared = f"share the one-sided level {self.looks[0].rule.alpha:g} {self.multiplicity.words()}"

@@ -12,11 +12,12 @@ import numpy as np
 from sim.core.errors import InputError
 from sim.core.loading import digest
 from sim.core.streams import BLOCK_SIZE
+from sim.evaluation import AtMean, Drawn
 from sim.execution import TRUTH_PATIENTS, Plan, PosteriorFiles, draws_of, each
 from sim.performance import proportion, success_metric
 from sim.protocol import Protocol
 from sim.results import write_csv
-from sim.scenario import AtMean, Drawn, Scenario
+from sim.scenario import Scenario
 from sim.study import Sizing, Study, code_digest
 from sim.success_curve import SURE, Crossing, Decisions, certainty, first_sure, locate
 from sim.trial import simulate

@@ -1,108 +1,32 @@
 """A scenario: what nature is. Its claims, given values, are the truth of a block of trials."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 from pydantic import Field
 
 from sim.adverse_events import Unblinding
-from sim.arms import Arm, Step
+from sim.arms import Arm
 from sim.claims import AboveZero, Claim, Draws, Floats, Posterior, PosteriorClaim, Read, Share, claims_in
-from sim.core.parts import Family, Part, suggest, wrong
+from sim.core.parts import Part, suggest, wrong
 from sim.core.same import Same
 from sim.core.streams import BLOCK_SIZE, Streams
 from sim.eligibility import EntryRule
 from sim.endpoints import PAIN
-from sim.events import Hazards
-from sim.missingness import Missing, MissingLevels
-from sim.operations.conditions import ConditionLevels, Conditions
-from sim.operations.costs import CostLevels, Costs
-from sim.other_outcomes import OtherOutcome, OutcomeLevels
+from sim.evaluation import Drawn, Evaluation
+from sim.missingness import Missing
+from sim.operations.conditions import Conditions
+from sim.operations.costs import Costs
+from sim.other_outcomes import OtherOutcome
 from sim.population import Population
 from sim.protocol import Protocol
-from sim.rescue import Rescue, RescueLevels
+from sim.rescue import Rescue
 from sim.screening import PainLevels
 from sim.trajectories import MeanCourse
 from sim.treatments import Treatment, TreatmentLevels
-
-
-class Evaluation(Family):
-    """How claims become numbers."""
-
-    def reader(self, draws: Draws) -> Read:
-        """Return what gives a claim its value in each replicate."""
-        raise NotImplementedError
-
-    @property
-    def is_drawn(self) -> bool:
-        """Whether replicates differ in their truth (assurance) or share it (power)."""
-        return False
-
-    def words(self) -> str:
-        """Say it in words."""
-        raise NotImplementedError
-
-
-class Drawn(Evaluation):
-    """Every replicate draws its own truth: success averaged over it is assurance.
-
-    O'Hagan, Stevens & Campbell 2005, doi:10.1002/pst.175.
-    """
-
-    kind: Literal["drawn"] = "drawn"
-
-    def reader(self, draws: Draws) -> Read:
-        """Draw each claim."""
-        return lambda name, claim: claim.draw(name, draws)
-
-    @property
-    def is_drawn(self) -> bool:
-        """Yes."""
-        return True
-
-    def words(self) -> str:
-        """Say it in words."""
-        return "each simulated trial draws its own truth from the claims (assurance)"
-
-
-class AtMean(Evaluation):
-    """Every claim is at its mean: success is power."""
-
-    kind: Literal["at_mean"] = "at_mean"
-
-    def reader(self, draws: Draws) -> Read:
-        """Take each claim's mean."""
-        return lambda name, claim: np.full(BLOCK_SIZE, claim.mean(draws.posteriors))
-
-    def words(self) -> str:
-        """Say it in words."""
-        return "every claim is at its mean (power)"
-
-
-class Sceptical(Evaluation):
-    """Claims at their means, every treatment's effect multiplied by ``factor``."""
-
-    kind: Literal["sceptical"] = "sceptical"
-    factor: Share
-
-    def reader(self, draws: Draws) -> Read:
-        """Take each claim's mean, effects shrunk towards placebo."""
-        shrunk = self.factor.mean(draws.posteriors)
-
-        def read(name: str, claim: Claim) -> Floats:
-            effect = name.endswith(".effect.plateau") or ".beyond_pain." in name or ".modification." in name
-            factor = shrunk if effect else 1.0
-            return np.full(BLOCK_SIZE, factor * claim.mean(draws.posteriors))
-
-        return read
-
-    def words(self) -> str:
-        """Say it in words."""
-        factor = f"{self.factor.words()}, because {self.factor.because}" if self.factor.because else ""
-        return f"claims at their means, effects against placebo times {factor or self.factor.words()}"
+from sim.truth import Later, Standard, Truth
 
 
 class Course(Part):
@@ -116,15 +40,6 @@ class Course(Part):
     response: Claim = Field(description="points at the plateau; positive is improvement")
     half_weeks: AboveZero
     reported_under: EntryRule = EntryRule()
-
-
-@dataclass(frozen=True)
-class Later:
-    """A later step of an arm (its position), and the levels of its treatment."""
-
-    arm: int
-    step: Step
-    levels: TreatmentLevels
 
 
 class Interaction(Part):
@@ -379,111 +294,6 @@ class Scenario(Part):
                 for row in chosen
             ]
         )
-
-
-@dataclass(frozen=True)
-class Standard:
-    """Mean and SD of a covariate among those whom ``course.reported_under`` admits, (replicate,), its units.
-
-    They are the patients of whom an effect is reported: its mean is theirs, and a trial that enrols others
-    has another mean effect.
-    """
-
-    mean: Floats
-    sd: Floats
-
-    def score(self, values: Floats) -> Floats:
-        """Standardise values, (patient, replicate)."""
-        return (values - self.mean) / self.sd
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The values of a scenario's claims in a block; arrays are (replicate,) unless said otherwise.
-
-    Attributes
-    ----------
-    pain
-        Levels of true pain and of its rating error, points.
-    course
-        Mean change under placebo.
-    covariance
-        Of own departures with rating error, (1 or replicate, visit, visit), points².
-    arms, later
-        Levels of each arm's first treatment, and of those that come later.
-    cluster_icc, drift
-        Share of variance between clusters, and points a year of calendar time; None: none.
-    site_rate
-        Patients randomised a week and site.
-    conditions, costs
-        Of sites, those who present and those who wait; and prices.
-    missing, rescue
-        Levels of what is not measured, and of rescue medication.
-    unblinding, belief
-        Which adverse events unblind, and the shift of the rating by it, points.
-    outcomes
-        Levels of the protocol's other instruments.
-    standards
-        Of the covariates that modify an arm's effect.
-    outcome_variance
-        Of the rating at the primary visit, (1 or replicate,), points².
-    """
-
-    pain: PainLevels
-    course: MeanCourse
-    covariance: Floats
-    arms: tuple[TreatmentLevels, ...]
-    later: tuple[Later, ...]
-    cluster_icc: Floats | None
-    drift: Floats | None
-    site_rate: Floats
-    conditions: ConditionLevels
-    costs: CostLevels | None
-    missing: MissingLevels
-    rescue: RescueLevels | None
-    unblinding: Unblinding | None
-    belief: Floats
-    outcomes: Mapping[str, OutcomeLevels]
-    standards: Mapping[str, Standard]
-    outcome_variance: Floats
-
-    @property
-    def covariates(self) -> set[str]:
-        """Covariates that matter for an outcome."""
-        return set(self.standards) | {o.covariate for o in self.outcomes.values() if o.covariate}
-
-    @cached_property
-    def hazards(self) -> Hazards:
-        """Of every arm's first treatment."""
-        return Hazards(self.arms)
-
-    @cached_property
-    def departure_factor(self) -> Floats:
-        """Lower Cholesky factor of the covariance, (visit, visit, replicate)."""
-        lower = np.linalg.cholesky(self.covariance).transpose(1, 2, 0)
-        return np.array(np.broadcast_to(lower, (*lower.shape[:2], BLOCK_SIZE)), order="C")
-
-    def therapist_sd(self, arm: int) -> Floats:
-        """SD of the effect's size between the therapists of an arm, (replicate,), points.
-
-        The intracluster correlation is the share of therapists in the variance of the rating.
-        """
-        icc = self.arms[arm].persons.therapist_icc
-        if icc is None:
-            return np.zeros_like(self.site_rate)
-        return np.asarray(np.sqrt(icc / (1 - icc) * self.outcome_variance))
-
-    @property
-    def cluster_sd(self) -> Floats:
-        """SD of ratings between clusters, (replicate,), points."""
-        if self.cluster_icc is None:
-            return np.zeros_like(self.site_rate)
-        return np.asarray(np.sqrt(self.cluster_icc / (1 - self.cluster_icc) * self.outcome_variance))
-
-    def beyond_pain(self, measure: str) -> Floats:
-        """Effect of each arm on a measure beyond what follows from pain, (arm, replicate), its points."""
-        zero = np.zeros_like(self.site_rate)
-        return np.stack([levels.beyond_pain.get(measure, zero) for levels in self.arms])
 
 
 @lru_cache(maxsize=32)

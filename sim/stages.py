@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.adaptations.base import Plan, Standing, arm_posteriors
+from sim.adaptations.base import Plan, Standing
 from sim.allocation import among_open, by_shares
 from sim.analyses.base import Estimate
 from sim.core.streams import BLOCK_SIZE
 from sim.data import ABSENT, TrialData
-from sim.findings import Analysed, Finding, decide
+from sim.findings import Analysed, End, decide
 from sim.observation import Ground, Lived, analyse, goes_on, join, observe
 from sim.protocol import Protocol
 from sim.rules.base import Looks, Verdict
-from sim.rules.sequential import Sequential
+from sim.seen import Seen, standing_at
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -28,45 +28,11 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Passage:
-    """How the trials of one size went; arrays are (replicate,), see ``TrialRecord``."""
+    """How the trials of one size went, and what is known of their patients."""
 
-    findings: tuple[Finding, ...]
-    ended: Ints
-    finished: Floats
-    randomised: Ints
-    analysed: Ints
-    unfinished: Mask
+    end: End
     data: TrialData
     lived: Lived
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What one look sees.
-
-    Attributes
-    ----------
-    week
-        Of the look, (replicate,).
-    size
-        Patients planned in all when it comes, (replicate,).
-    who
-        Patients with the primary visit, (patient, replicate).
-    data
-        Of these alone.
-    analysed
-        Estimate of every look of the protocol, one cut.
-    stage
-        Of each hypothesis that decides the trial, from the patients since the look before where the rule asks
-        for it.
-    """
-
-    week: Floats
-    size: Ints
-    who: Mask
-    data: TrialData
-    analysed: tuple[Analysed, ...]
-    stage: Estimate
 
 
 def pass_through(ground: Ground, size: int) -> Passage:
@@ -84,7 +50,7 @@ def pass_through(ground: Ground, size: int) -> Passage:
             continue
         enrolled = lived.conduct.enrolled
         began = np.where(_within(arm, plan.size) == ABSENT, np.inf, enrolled)
-        standing = _standing(protocol, (seen, protocol.planned(size)), verdict, began)
+        standing = standing_at(protocol, (seen, protocol.planned(size)), verdict, began)
         before, plan = plan, _adapt(protocol, plan, standing)
         fresh = _given_up(protocol, before, plan) & ~standing.decided
         dropped = np.where(fresh[:, None], look, dropped)
@@ -251,60 +217,6 @@ def _adapt(protocol: Protocol, plan: Plan, standing: Standing) -> Plan:
     return plan.close(standing.ended).share_among_open()
 
 
-def _standing(
-    protocol: Protocol, so_far: tuple[list[Seen], tuple[float, ...]], verdict: Verdict, began: Floats
-) -> Standing:
-    """Say how the trials stand, from the looks so far and the shares planned at all.
-
-    ``began`` is inf for who is not among the patients planned now.
-    """
-    (seen, planned), rule = so_far, protocol.looks[0].rule
-    now, look = seen[-1], len(seen) - 1
-    compared, control = protocol.compared, protocol.control
-    estimate = join(0, *(now.analysed[place][0] for place in protocol.deciding))
-    sign = -1.0 if now.analysed[0][1] == "lower" else 1.0
-    effect, se = sign * estimate.estimate[:, 0], estimate.se[:, 0]
-    patients = np.stack([(now.data.arm == k).sum(axis=0) for k in range(len(protocol.arms))])
-    arms = slice(len(compared))
-    mean, variance = arm_posteriors(effect[arms], se[arms], patients.astype(float), (compared, control))
-    decided = (verdict.look <= look)[:, 0]
-    ended = np.zeros(patients.shape, dtype=bool)
-    ended[list(compared)] = decided if protocol.subgroup is None else decided.all(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        z = effect / se
-    return Standing(
-        look=look,
-        planned=planned,
-        z=z,
-        se=se,
-        mean=mean,
-        variance=variance,
-        compared=compared,
-        control=control,
-        ended=ended,
-        decided=decided,
-        passed=now.who.sum(axis=0),
-        randomised=(began <= now.week).sum(axis=0),
-        sd=_blinded_sd(protocol, now.data),
-        ratio=np.array(protocol.ratio, dtype=np.float64),
-        bounds=rule.boundaries(planned).efficacy_z if isinstance(rule, Sequential) else None,
-    )
-
-
-def _blinded_sd(protocol: Protocol, data: TrialData) -> Floats:
-    """SD of the primary variable about its regression on baseline, all arms together, (replicate,)."""
-    estimand = protocol.estimands[protocol.looks[0].analysis.estimand]
-    endpoint = protocol.endpoints[estimand.endpoint]
-    y, x = estimand.variable(data, endpoint), data.of(endpoint.instrument).baseline
-    used = ~np.isnan(y) & (data.arm != ABSENT)
-    n = used.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        y = np.where(used, y - np.where(used, y, 0.0).sum(axis=0) / n, 0.0)
-        x = np.where(used, x - np.where(used, x, 0.0).sum(axis=0) / n, 0.0)
-        slope = (x * y).sum(axis=0) / (x * x).sum(axis=0)
-        return np.asarray(np.sqrt(((y - slope * x) ** 2).sum(axis=0) / (n - 2)))
-
-
 def _reassign(
     ground: Ground, plans: tuple[Plan, Plan], now: tuple[Ints, Mask, Mask, Floats], look: int
 ) -> tuple[Ints, bool]:
@@ -345,4 +257,5 @@ def _passage(ground: Ground, lived: Lived, arm: Ints, judged: tuple[list[Seen], 
     inside = (arm != ABSENT) & (enrolled <= finished)
     counts = np.stack([one.who.sum(axis=0) for one in seen])[ended[0], each]
     data = observe(ground, lived, np.where(inside, arm, ABSENT), (len(arm),))
-    return Passage(findings, ended[0], finished, inside.sum(axis=0), counts, late, data, lived)
+    end = End(findings, ended, finished[None], inside.sum(axis=0)[None], counts[None], late[None])
+    return Passage(end, data, lived)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sim.core.streams import Streams
 from sim.events import NEVER, Events, Hazards, Ratings, occur
 from sim.protocol import Protocol
-from sim.scenario import Later
 from sim.trajectories import ArmEffect, Trajectories
+from sim.truth import Later
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]

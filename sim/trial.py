@@ -10,7 +10,7 @@ from sim.claims import Draws
 from sim.conduct import usage
 from sim.data import TrialData
 from sim.events import Events
-from sim.findings import Finding, decide, side_by_side
+from sim.findings import End, Finding, decide
 from sim.lives import create
 from sim.observation import Ground, Lived, analyse, observe
 from sim.operations.base import Conduct
@@ -104,23 +104,9 @@ def all_at_once(ground: Ground, sizes: tuple[int, ...]) -> TrialRecord:
 def stage_by_stage(ground: Ground, sizes: tuple[int, ...]) -> TrialRecord:
     """Run trials whose later patients depend on what was seen at a look, each size by itself."""
     passages = [pass_through(ground, size) for size in sizes]
-    findings = tuple(side_by_side(found) for found in zip(*(p.findings for p in passages), strict=True))
-    names = ("ended", "finished", "randomised", "analysed", "unfinished")
-    end = End(findings, *(np.stack([getattr(passage, name) for passage in passages]) for name in names))
-    costs = [spent(ground, (p.data, p.lived), p.randomised[None], p.finished[None]) for p in passages]
+    end = End.of_sizes([passage.end for passage in passages])
+    costs = [spent(ground, (p.data, p.lived), p.end.randomised, p.end.finished) for p in passages]
     return record(ground, sizes, (passages[-1].data, passages[-1].lived), (end, together(costs)))
-
-
-@dataclass(frozen=True)
-class End:
-    """How trials ended; see ``TrialRecord``."""
-
-    findings: tuple[Finding, ...]
-    ended: Ints
-    finished: Floats
-    randomised: Ints
-    analysed: Ints
-    unfinished: Mask
 
 
 def spent(

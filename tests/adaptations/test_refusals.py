@@ -9,7 +9,8 @@ from sim.core.errors import InputError
 from sim.core.loading import dump, validate
 from sim.data import ABSENT
 from sim.protocol import Protocol
-from sim.stages import Seen, _adapt, _see
+from sim.seen import Seen
+from sim.stages import _adapt, _see
 from sim.timing import Timing
 from tests.adaptations.trials import ANCOVA, BAYES, COMBINATION, SEQUENTIAL, four_arms, nature, protocol, run
 

@@ -11,7 +11,7 @@ from sim.performance import summarise
 from sim.protocol import Protocol
 from sim.records import tabulate
 from sim.rules.group_sequential import GroupSequential
-from sim.stages import _blinded_sd
+from sim.seen import blinded_sd
 from sim.trial import simulate
 from tests.adaptations.trials import (
     ANCOVA,
@@ -203,7 +203,7 @@ def test_the_family_wise_error_is_printed_with_interim_looks(two_arm):
 def test_the_blinded_sd_is_that_of_least_squares(two_arm):
     chosen = protocol(two_arm, {"rule": {"kind": "one_sided", "alpha": 0.025}})
     record = run(chosen, two_arm.scenarios["expected"], 1)[0]
-    found = _blinded_sd(chosen, record.data)
+    found = blinded_sd(chosen, record.data)
     for r in (0, 17):
         y, x = record.data.score[:, r, -1], record.data.baseline[:, r]
         used = ~np.isnan(y)

@@ -6,7 +6,7 @@ import pytest
 from sim.claims import Claim, Draws
 from sim.core.loading import validate
 from sim.core.streams import BLOCK_SIZE, Streams
-from sim.scenario import AtMean, Drawn, Evaluation, Sceptical
+from sim.evaluation import AtMean, Drawn, Evaluation, Sceptical
 
 DRAWS = Draws(Streams(5, 2), {})
 PLATEAU = "treatments.drug.effect.plateau"
