@@ -29,12 +29,15 @@ class Structure:
         Parameters near an unstructured covariance (..., visit, visit).
     linear
         Is the covariance linear in its parameters?
+    second
+        Second derivatives as ``curvature`` gives them, where there is a closed form.
     """
 
     name: str
     formula: Formula
     guess: Callable[[Floats], Floats]
     linear: bool
+    second: Formula | None = None
 
     def matrix(self, theta: Floats, visits: int) -> Floats:
         """Covariances (data set, visit, visit) at parameters (data set, parameter)."""
@@ -49,7 +52,9 @@ class Structure:
         return np.ascontiguousarray(flat.transpose(0, 2, 1))
 
     def curvature(self, theta: Floats, visits: int) -> Floats:
-        """Second derivatives, (data set, visit × visit, parameter, parameter), to about 1e-9."""
+        """Second derivatives, (data set, visit × visit, parameter, parameter); by differences to 1e-9."""
+        if self.second is not None:
+            return np.asarray(self.second(theta, visits))
         moved = np.eye(theta.shape[1]) * STEP
         change = [self.slopes(theta + step, visits) - self.slopes(theta - step, visits) for step in moved]
         return np.stack(change, axis=-1) / (2 * STEP)
@@ -76,6 +81,29 @@ def _cholesky(theta: Any, visits: int) -> Any:
     unit[..., rows, columns] = theta[..., visits:]
     factor = np.exp(theta[..., :visits, None]) * unit
     return factor @ np.swapaxes(factor, -1, -2)
+
+
+def _cholesky_second(theta: Any, visits: int) -> Any:
+    """Second derivatives of LLᵀ: L″Lᵀ + L′L′ᵀ and its transpose, where L″ has one row."""
+    rows, columns = np.tril_indices(visits, -1)
+    sets, parameters = theta.shape
+    scale, place = np.exp(theta[:, :visits]), np.arange(visits, parameters)
+    factor = np.zeros((sets, visits, visits))
+    factor[:, range(visits), range(visits)] = 1
+    factor[:, rows, columns] = theta[:, visits:]
+    factor *= scale[:, :, None]
+    first = np.zeros((sets, parameters, visits, visits))
+    first[:, range(visits), range(visits)] = factor
+    first[:, place, rows, columns] = scale[:, rows]
+    flat = first.reshape(sets, parameters * visits, visits)
+    half = (flat @ np.swapaxes(flat, 1, 2)).reshape(sets, parameters, visits, parameters, visits)
+    half = half.transpose(0, 1, 3, 2, 4)
+    half[:, range(visits), range(visits), range(visits)] += factor @ np.swapaxes(factor, 1, 2)
+    bent = scale[:, rows, None] * np.swapaxes(factor, 1, 2)[:, columns]
+    half[:, rows, place, rows] += bent
+    half[:, place, rows, rows] += bent
+    whole = half + np.swapaxes(half, 3, 4)
+    return whole.reshape(sets, parameters, parameters, visits * visits).transpose(0, 3, 1, 2)
 
 
 def _cholesky_guess(covariance: Floats) -> Floats:
@@ -140,7 +168,7 @@ def _heterogeneous_guess(guess: Callable[[Floats], Floats]) -> Callable[[Floats]
 
 
 UNSTRUCTURED = Structure("unstructured", _vech, _lower, linear=True)
-CHOLESKY = Structure("cholesky", _cholesky, _cholesky_guess, linear=False)
+CHOLESKY = Structure("cholesky", _cholesky, _cholesky_guess, linear=False, second=_cholesky_second)
 
 _PLAIN = (
     Structure("toeplitz", _toeplitz, _toeplitz_guess, linear=True),

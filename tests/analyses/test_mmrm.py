@@ -8,7 +8,7 @@ from scipy.special import stdtr
 
 from sim.analyses.ancova import Ancova
 from sim.analyses.clda import Clda
-from sim.analyses.covariance import STRUCTURES
+from sim.analyses.covariance import CHOLESKY, STRUCTURES
 from sim.analyses.likelihood import Model, evaluate
 from sim.analyses.mmrm import Mmrm
 from sim.analyses.moments import Measurements, summarise
@@ -117,6 +117,15 @@ def test_structures_are_fitted_to_their_maximum(structure):
         np.testing.assert_allclose(
             np.broadcast_to(slopes, (3, 9)), ((ahead - behind) / 2e-6).reshape(3, 9), atol=1e-7
         )
+
+
+@pytest.mark.parametrize("visits", [1, 2, 5])
+def test_second_derivatives_of_the_cholesky_form_are_those_of_differences(visits):
+    theta = 0.5 * np.random.default_rng(7).standard_normal((4, visits * (visits + 1) // 2))
+    closed = CHOLESKY.curvature(theta, visits)
+    by_differences = replace(CHOLESKY, second=None).curvature(theta, visits)
+    np.testing.assert_allclose(closed, by_differences, atol=2e-8)
+    assert (np.abs(closed) > 0.1).any()
 
 
 def test_structures_nest():
