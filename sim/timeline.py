@@ -93,25 +93,27 @@ class Timeline:
         operations = self.protocol.operations
         if not isinstance(operations, Sites):
             return
-        held = self.lived.conduct.appointments
-        for one in operations.appointments:
-            week = held[one.name], held[one.name] + 1.0
-            share = np.full(enrolled.shape, 1 / one.a_week)
-            kept = (*week, share)
-            yield from self._by_week(f"load {one.name}", lambda w, t=kept: _at(w, *t))
-        if not operations.treats:
-            return
-        ready, waits, begins, ends = self.spans()
-        yield from self._by_week("waiting", lambda week: ((ready <= week) & (week < waits)).sum(axis=0))
+        if operations.treats:
+            ready, waits, _, _ = self.spans()
+            yield from self._by_week("waiting", lambda week: ((ready <= week) & (week < waits)).sum(axis=0))
+        for appointment in operations.appointments:
+            week = self.lived.conduct.appointments[appointment.name]
+            kept = (week, week + 1.0, np.full(enrolled.shape, 1 / appointment.a_week))
+            yield from self._by_week(f"load {appointment.name}", lambda w, t=kept: _at(w, *t))
+        for clinic in operations.clinics:
+            yield from self._load(clinic)
+
+    def _load(self, clinic: Clinic) -> Iterator[Row]:
+        """Yield the share of a clinic's sessions that is given."""
+        _, _, begins, ends = self.spans()
         need = np.array([course.sessions or 0 for course in self.intake.courses])[self.intake.arm]
         need = need / _each(self.intake, "weeks")
-        for clinic in operations.clinics:
-            mine = np.isin(self.intake.arm, [self.intake.names.index(name) for name in clinic.arms])
-            share, until = np.where(mine, need / clinic.capacity, 0.0), ends
-            if clinic.groups:
-                share, until = _shared(share, begins, clinic), begins + _each(self.intake, "weeks")
-            treated = (begins, until, share)
-            yield from self._by_week(f"load {' and '.join(clinic.arms)}", lambda w, t=treated: _at(w, *t))
+        mine = np.isin(self.intake.arm, [self.intake.names.index(name) for name in clinic.arms])
+        share, until = np.where(mine, need / clinic.capacity, 0.0), ends
+        if clinic.groups:
+            share, until = _shared(share, begins, clinic), begins + _each(self.intake, "weeks")
+        treated = (begins, until, share)
+        yield from self._by_week(f"load {' and '.join(clinic.arms)}", lambda w, t=treated: _at(w, *t))
 
     def _by_week(self, quantity: str, count: Any) -> Iterator[Row]:
         for week in self.weeks:

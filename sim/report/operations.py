@@ -57,8 +57,10 @@ def _panel(material: Material, quantity: str) -> str:
         return "patients waiting"
     arms = quantity.removeprefix(LOAD).split(" and ")
     names = " and ".join(material.labels.get(arm, arm) for arm in arms)
-    what = "sessions" if all(arm in material.labels for arm in arms) else "appointments"
-    return f"share of {what} given,\n{names}"
+    given = (
+        "share of sessions given" if all(arm in material.labels for arm in arms) else "appointments, share"
+    )
+    return f"{given},\n{names}"
 
 
 def _patients(material: Material, file: Path) -> Picture | None:
