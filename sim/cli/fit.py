@@ -1,7 +1,13 @@
 """``sim fit``: evidence to posterior."""
 
 import json
+import os
+import signal
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +18,7 @@ from sim.cli.console import err, out, print_json
 from sim.cli.fit_checks import counting, plain_table, show_backtest, show_evidence_checks
 from sim.cli.prior import show_prior
 from sim.cli.rates import show_rates
+from sim.core.errors import InputError, RunError
 from sim.core.loading import load
 
 if TYPE_CHECKING:
@@ -70,6 +77,47 @@ def fit_with_progress(
     if not quiet:
         err.print(f"fitting synthesis {config.name}: {config.takes}")
     return store.fit(config, force, progress=not quiet and sys.stderr.isatty())
+
+
+def fit_all(configs: "Sequence[Synthesis]", quiet: bool = False) -> list[Path]:
+    """Find each fit or make it; return their folders.
+
+    The first that is missing is made here, where its progress is seen; the others meanwhile in a process
+    beside, since compiling a model keeps one core busy and leaves the rest idle. What fails there is made
+    again here, and tells its error.
+    """
+    from sim.synthesis import Store
+
+    store = Store(RESULTS)
+    missing = [config for config in configs if not store.find(config)]
+    if len(missing) > 1 and os.cpu_count() != 1:
+        with _beside(missing[1:], store) as process:
+            if not quiet:
+                err.print(f"in the background: {', '.join(config.name for config in missing[1:])}")
+            fit_with_progress(missing[0], quiet)
+            process.join()
+    return [fit_with_progress(config, quiet) for config in configs]
+
+
+@contextmanager
+def _beside(configs: "Sequence[Synthesis]", store: "Store") -> Iterator[BaseProcess]:
+    """Fit in another process, which ends with the block."""
+    process = get_context("spawn").Process(target=_fit_quietly, args=(configs, store), daemon=True)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _fit_quietly(configs: "Sequence[Synthesis]", store: "Store") -> None:
+    """Make fits; an unfinished one is cleared away when the process is told to end."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(InputError, RunError):
+        for config in configs:
+            store.fit(config)
 
 
 def summary(folder: Path) -> dict[str, Any]:

@@ -175,15 +175,13 @@ def find_posteriors(study: Study, quiet: bool = False) -> dict[str, Path]:
     names = sorted(study.synthesis_names())
     if not names:
         return {}
-    from sim.cli.fit import fit_with_progress
+    from sim.cli.fit import fit_all
     from sim.core.loading import validate
     from sim.synthesis import Synthesis
 
-    found = {}
-    for name in names:
-        config = validate(study.syntheses[name], Synthesis, f"syntheses.{name}")
-        found[name] = fit_with_progress(config, quiet) / "draws.npz"
-    return found
+    configs = [validate(study.syntheses[name], Synthesis, f"syntheses.{name}") for name in names]
+    folders = fit_all(configs, quiet)
+    return {name: folder / "draws.npz" for name, folder in zip(names, folders, strict=True)}
 
 
 def simulate_all(study: Study, plan: Plan, folder: Path | None, quiet: bool) -> Results:
