@@ -315,6 +315,8 @@ class Population(Part):
         by default all.
         """
         wanted = [name for name in self.covariates if only is None or name in only]
+        if not wanted:
+            return {}
         rules = self.applied(eligibility)
 
         def normal(name: str) -> Floats:

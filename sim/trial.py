@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sim.claims import Draws
 from sim.conduct import usage
+from sim.core.loops import count_until
 from sim.data import TrialData
 from sim.events import Events
 from sim.findings import End, Finding, decide
@@ -157,6 +158,6 @@ def calendar(
     due = np.take_along_axis(enrolled, analysed - 1, axis=0) + protocol.last_week
     late = due > protocol.operations.latest
     week = np.where(late, protocol.operations.latest, due)
-    by_then = [(enrolled[:size] <= end).view(np.int8) for size, end in zip(sizes, week, strict=True)]
-    randomised = np.stack([np.add.reduce(there, axis=0, dtype=np.int32) for there in by_then])
-    return week, randomised.astype(np.int64), late
+    randomised = np.zeros(week.shape, dtype=np.int64)
+    count_until(np.ascontiguousarray(enrolled), np.array(sizes), week, randomised)
+    return week, randomised, late

@@ -195,6 +195,25 @@ def run_up(values: Floats) -> None:
 
 
 @compiled
+def count_until(week: Floats, sizes: Ints, last: Floats, counts: Ints) -> None:
+    """Count the weeks up to a last one among the first patients up to each size.
+
+    Parameters
+    ----------
+    week
+        (patient, replicate).
+    sizes
+        (size,).
+    last, counts
+        (size, replicate); ``counts`` are added to.
+    """
+    for s in range(len(sizes)):
+        for patient in range(sizes[s]):
+            for r in range(week.shape[1]):
+                counts[s, r] += week[patient, r] <= last[s, r]
+
+
+@compiled
 def find_rows(group: Ints, step: Floats, levels: int, rows: Ints) -> None:
     """Write where each patient's row of a table by (group, replicate, step, score) begins into ``rows``.
 

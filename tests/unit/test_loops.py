@@ -66,6 +66,14 @@ def test_a_tally_counts_every_patient_once(draw):
     assert counts.sum() == group.size
 
 
+def test_weeks_are_counted_up_to_the_last_of_each_size(draw):
+    week, sizes, last = draw.exponential(6, SHAPE), np.array([9, 37]), 4 + draw.random((2, SHAPE[1]))
+    counts = np.zeros(last.shape, dtype=np.int64)
+    loops.count_until(week, sizes, last, counts)
+    expected = [(week[:size] <= end).sum(axis=0) for size, end in zip(sizes, last, strict=True)]
+    assert np.array_equal(counts, expected)
+
+
 def test_weeks_are_counted_at_the_first_visit_after_them(draw):
     week, group = draw.exponential(6, SHAPE), draw.integers(2, size=SHAPE)
     visits, counts = np.array([0.0, 4.0, 12.0]), np.zeros((4, 2, SHAPE[1]), dtype=np.int64)
