@@ -3,10 +3,11 @@
 import os
 import pickle
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -158,17 +159,24 @@ class Outcome:
     Attributes
     ----------
     trials, truth
-        Seconds that the trials took, and the true values.
+        Seconds that the trials took, their record written, and the true values.
     size
         Of its file, bytes.
     error
         Why it failed; empty: it did not.
+    cold
+        Whether it was the first of its process, which loads what is compiled and so says little of the next.
     """
 
     trials: float = 0.0
     truth: float = 0.0
     size: int = 0
     error: str = ""
+    cold: bool = False
+
+
+_warm: set[int] = set()
+"""This process' number, once it has computed a block."""
 
 
 def finds_truth(job: Job) -> bool:
@@ -214,9 +222,12 @@ def run_block(job: Job) -> Outcome:
         said = f"{type(error).__name__}: {error}"
         write_text(note, said + "\n")
         return Outcome(error=said)
+    begin = clock()
     write_block(file, tables)
     note.unlink(missing_ok=True)
-    return Outcome(trials, truth, file.stat().st_size)
+    cold = os.getpid() not in _warm
+    _warm.add(os.getpid())
+    return Outcome(trials + clock() - begin, truth, file.stat().st_size, cold=cold)
 
 
 def each(
@@ -261,18 +272,29 @@ def replay_command(cell: Cell, folder: Path, block: int) -> str:
 
 @dataclass(frozen=True)
 class Forecast:
-    """How long the jobs will take and what they will fill, learned from the first block of every cell."""
+    """How long the jobs will take and what they will fill, learned from the first blocks of every cell."""
 
     jobs: Sequence[Job]
     workers: int
     seen: dict[Cell, Outcome] = field(default_factory=dict)
 
     def learn(self, job: Job, outcome: Outcome) -> bool:
-        """Take a block in; return whether it was the last cell to be seen, so that all is known."""
-        if job.cell in self.seen or outcome.error:
+        """Take a block in; return whether it was the last that had to be seen, so that all is known.
+
+        The first block of a process counts only where its cell has no other.
+        """
+        if job.cell not in self._waiting or outcome.error:
             return False
+        self._waiting[job.cell] -= 1
         self.seen[job.cell] = outcome
-        return len(self.seen) == len({wanted.cell for wanted in self.jobs})
+        if not outcome.cold or not self._waiting[job.cell]:
+            del self._waiting[job.cell]
+        return not self._waiting
+
+    @cached_property
+    def _waiting(self) -> Counter[Cell]:
+        """Jobs of the cells of which too little is known."""
+        return Counter(job.cell for job in self.jobs)
 
     @property
     def seconds(self) -> float:

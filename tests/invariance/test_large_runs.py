@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from threadpoolctl import threadpool_info
@@ -208,6 +209,23 @@ def test_a_run_says_its_plan_and_what_it_will_take(study, tmp_path):
     assert second.endswith(" MB on disk")
     foreseen = float(second.split(" and ")[1].split()[0])
     assert size / 2 - 0.05 < foreseen < 2 * size + 0.05
+
+
+def test_a_forecast_waits_for_a_block_that_does_not_load_what_is_compiled():
+    cell, other = execution.Cell("a", "s"), execution.Cell("b", "s")
+    jobs = [job_of(cell, block) for block in range(100, 110)] + [job_of(other, 100)]
+    forecast = execution.Forecast(jobs, workers=2)
+    assert not forecast.learn(jobs[0], execution.Outcome(trials=9.0, cold=True))
+    assert not forecast.learn(jobs[-1], execution.Outcome(trials=3.0, cold=True)), "it is all that cell has"
+    assert not forecast.learn(jobs[1], execution.Outcome(error="ZeroDivisionError"))
+    assert forecast.learn(jobs[2], execution.Outcome(trials=0.1, truth=5.0))
+    assert forecast.seconds == pytest.approx((10 * 0.1 + 3.0) / 2)
+    assert not forecast.learn(jobs[3], execution.Outcome(trials=0.2))
+
+
+def job_of(cell: execution.Cell, block: int) -> execution.Job:
+    drawn = SimpleNamespace(claims=SimpleNamespace(is_drawn=False))
+    return execution.Job(cell, None, drawn, 1, block, (), "")
 
 
 def test_a_precision_is_reached_at_every_sample_size(two_arm_file, tmp_path):
