@@ -143,6 +143,10 @@ class Protocol(Part):
     def _check_look(self, place: int, look: Look) -> None:
         if place and look.when not in (ALL_AT_ONCE, self.looks[0].when):
             raise wrong(f"looks[{place}].when: the first look's timing is the trial's; leave it out here")
+        try:
+            look.rule.check_looks(self.looks[0].when.interim)
+        except PydanticCustomError as error:
+            raise wrong(f"looks[{place}].rule.{error.message()}") from None
         if place == 0 and look.rule.looks_early and len(self.fractions) == 1:
             raise wrong("looks[0].when: this rule looks early; give {fractions: [..., 1]}")
         name = look.analysis.estimand

@@ -100,6 +100,13 @@ class Rule(Family):
         """Decide for each compared arm, size and replicate; a failed estimate is no success."""
         raise NotImplementedError
 
+    def at_looks(self, estimate: Estimate, better: str, looks: Looks) -> Mask:
+        """Whether each look would be a success, (compared arm, size, look, replicate)."""
+        return np.array(looks.of(self.success(estimate, better)), dtype=bool)
+
+    def check_looks(self, interim: int) -> None:
+        """Refuse a number of interim looks that the rule does not fit."""
+
     def monitor(self, estimate: Estimate, better: str, looks: Looks) -> Verdict:
         """Follow a trial from look to look; by default only the last look decides."""
         success = np.array(looks.of(self.success(estimate, better)), dtype=bool)

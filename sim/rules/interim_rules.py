@@ -38,6 +38,13 @@ class InterimRules(Rule):
         """As the rule at the end does."""
         return self.final.tests_no_effect
 
+    def check_looks(self, interim: int) -> None:
+        """Refuse thresholds that are not one for each interim look; at the end there is one alone."""
+        for rule in (self.stop_if, self.go_on_if):
+            if rule is not None:
+                rule.check_looks(interim)
+        self.final.check_looks(0)
+
     def success(self, estimate: Estimate, better: str) -> Mask:
         """Decide as at the end."""
         return self.final.success(estimate, better)
@@ -48,9 +55,9 @@ class InterimRules(Rule):
         futile = np.zeros_like(success)
         success[:, :, :-1] = False
         if self.stop_if is not None:
-            success[:, :, :-1] = looks.of(self.stop_if.success(estimate, better))[:, :, :-1]
+            success[:, :, :-1] = self.stop_if.at_looks(estimate, better, looks)[:, :, :-1]
         if self.go_on_if is not None:
-            futile[:, :, :-1] = ~looks.of(self.go_on_if.success(estimate, better))[:, :, :-1]
+            futile[:, :, :-1] = ~self.go_on_if.at_looks(estimate, better, looks)[:, :, :-1]
             futile &= ~np.isnan(looks.of(estimate.estimate))
         return Verdict.first(success, futile & ~success)
 

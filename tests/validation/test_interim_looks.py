@@ -3,15 +3,18 @@
 import numpy as np
 import pytest
 
+from sim.analyses.base import Estimate
 from sim.claims import Draws
 from sim.core.errors import InputError
 from sim.core.loading import dump, validate
 from sim.core.streams import BLOCK_SIZE, Streams
+from sim.mixtures import NormalMixture
 from sim.performance import summarise
 from sim.protocol import Protocol
 from sim.records import tabulate
-from sim.rules.base import Rule, Verdict
+from sim.rules.base import Looks, Rule, Verdict
 from sim.rules.group_sequential import GroupSequential
+from sim.rules.predictive_probability import of_mean
 from sim.trial import TrialRecord, simulate
 from tests.montecarlo import assert_share
 
@@ -129,7 +132,7 @@ def test_the_tidy_table_says_how_often_it_stops(two_arm, records):
     assert ("responder", "efficacy_stop") not in found
 
 
-def posterior(p: float) -> dict[str, object]:
+def posterior(p: float | list[float]) -> dict[str, object]:
     return {"kind": "posterior_probability", "benefits": [{"beyond": 0, "probability": p}]}
 
 
@@ -148,6 +151,41 @@ def test_interim_rules_stop_for_success_and_for_futility(two_arm):
         won = p[look, r] < (0.01 if look < 2 else 0.025)
         assert (found.verdict.look[0, 0, r], found.verdict.success[0, 0, r]) == (look, won)
         assert found.verdict.futile[0, 0, r] == (look < 2 and not won)
+
+
+def test_thresholds_of_looks_in_turn(two_arm):
+    rule = {"kind": "interim_rules", "stop_if": posterior([0.999, 0.98]), "final": posterior(0.975)}
+    record = simulate(protocol(two_arm, rule), two_arm.scenarios["expected"], Draws(Streams(3, 1), {}))
+    found = record.findings[0]
+    sure = found.estimate.probability_beyond(0, "lower")[0]
+    early = [(sure[0] > 0.999), (sure[1] > 0.98)]
+    look = np.where(early[0], 0, np.where(early[1], 1, 2))
+    assert found.verdict.look[0, 0].tolist() == look.tolist()
+    assert set(look) == {0, 1, 2}
+    with pytest.raises(InputError, match=r"looks\[0\].rule.benefits: 3 probabilities for 2 interim looks"):
+        protocol(two_arm, rule | {"stop_if": posterior([0.999, 0.99, 0.98])})
+    with pytest.raises(InputError, match="2 probabilities for 0 interim looks"):
+        protocol(two_arm, rule | {"final": posterior([0.99, 0.98])})
+
+
+def test_predicted_success_is_the_share_of_futures_that_succeed(two_arm):
+    """Against the mixture's predictive probability under a wide prior, and futures drawn one by one."""
+    rule = validate({"kind": "predicted_success", "at_least": 0.3}, Rule, "t")
+    looks = Looks(FRACTIONS, np.arange(3)[None])
+    z = np.linspace(-1, 4, 64)
+    each = np.stack([z, z, z])[None]
+    ones = np.ones_like(each)
+    given = Estimate(-each, ones, np.full_like(ones, np.inf), -each, -each, ones)
+    met = rule.at_looks(given, "lower", looks)[0, 0]
+    wide, rng = NormalMixture(np.ones(1), np.zeros(1), np.full(1, 1e4), 1.0), np.random.default_rng(2)
+    for look, t in enumerate(FRACTIONS[:2]):
+        exact = of_mean(z / np.sqrt(t), (1 / np.sqrt(t), 1.0), 1.959964, wide)
+        assert (met[look] == (exact >= 0.3)).all()
+        one = 40
+        drift = z[one] / np.sqrt(t) + rng.standard_normal(100_000) / np.sqrt(t)
+        end = np.sqrt(t) * z[one] + (1 - t) * drift + np.sqrt(1 - t) * rng.standard_normal(100_000)
+        assert_share(end >= 1.959964, float(exact[one]), detects=0.02)
+    assert (met[2] == (z >= 1.959964)).all()
 
 
 def test_a_verdict_is_the_first_decision():
