@@ -27,7 +27,7 @@ NOT_SIMULATED = ("replicates", "size", "region", "sensitivity", "sources")
 """Keys of a study that change no block of its run."""
 OUTSIDE = (
     *("cli", "report", "export", "synthesis", "evidence"),
-    *("replay.py", "examples.py", "designs.py", "front.py"),
+    *("replay.py", "examples.py", "designs.py", "front.py", "thresholds.py"),
 )
 """Parts of the package that change no result of a run."""
 COUNTING = (

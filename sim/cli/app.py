@@ -58,6 +58,7 @@ def command() -> typer.Typer:
         sensitivity,
         size,
         studies,
+        threshold,
         validate,
     )
 
@@ -76,6 +77,7 @@ def command() -> typer.Typer:
             "compare": compare.compare,
             "sensitivity": sensitivity.sensitivity,
             "region": region.region,
+            "threshold": threshold.threshold,
             "boundaries": boundaries.boundaries,
             "adaptive": adaptive.adaptive,
         },
