@@ -105,7 +105,7 @@ def show_backtest(console: Console, report: dict[str, Any]) -> None:
     low, high = report["bounds"]
     if not report["sound"]:
         err.print(
-            f"warning: the 95 % intervals hold {report['coverage']['all']['95']:.2f} of what was reported; "
+            f"warning: the 95 % intervals hold {report['coverage']['all']['95']:.3f} of what was reported; "
             f"{low} to {high} was expected (docs/backtest.md)"
         )
     if report["not_converged"]:

@@ -38,7 +38,7 @@ def run_backtest(config: NetworkQuestion, folder: Path, tell: Tell) -> dict[str,
     """Leave out one study after another, and write ``backtest.csv``, ``backtest.json`` and the figure.
 
     One model is compiled; each fold is kept in ``folds/<study>.json`` as it finishes and found again.
-    A fold that does not converge stays in, flagged.
+    A fold that does not converge is drawn once more, longer; if it still does not, it stays, flagged.
 
     Returns
     -------
@@ -106,8 +106,7 @@ def _foretell(config: NetworkQuestion, fold: Fold, compiled: Compiled) -> dict[s
     seed = int(
         np.random.SeedSequence(config.seed, spawn_key=(crc32(fold.study.encode()),)).generate_state(1)[0]
     )
-    posterior = compiled.with_data(fold.rest().data()).draw(_careful(config.sampling), seed, progress=False)
-    diagnostics = diagnose(posterior)
+    posterior, diagnostics = draw_soundly(compiled.with_data(fold.rest().data()), config.sampling, seed)
     found = [score(fold, _flat(posterior, "reported"))]
     if fold.network.counts is not None:
         found.append(score_counts(fold.network, fold.study, _flat(posterior, "share"), LEVELS))
@@ -123,8 +122,21 @@ def _foretell(config: NetworkQuestion, fold: Fold, compiled: Compiled) -> dict[s
     }
 
 
-def _careful(sampling: Sampling) -> Sampling:
-    return sampling.model_copy(update={"target_accept": max(sampling.target_accept, LEAST_ACCEPTED)})
+def draw_soundly(ready: Compiled, sampling: Sampling, seed: int) -> tuple[Any, dict[str, Any]]:
+    """Draws and diagnostics of a fold: by the fit's settings, carefully, and where these do not converge once
+    more, twice as long with smaller steps."""
+    careful = sampling.model_copy(update={"target_accept": max(sampling.target_accept, LEAST_ACCEPTED)})
+    posterior = ready.draw(careful, seed, progress=False)
+    diagnostics = diagnose(posterior)
+    if not diagnostics["converged"]:
+        longer = {
+            "tune": 2 * careful.tune,
+            "draws": 2 * careful.draws,
+            "target_accept": (1 + careful.target_accept) / 2,
+        }
+        posterior = ready.draw(careful.model_copy(update=longer), seed, progress=False)
+        diagnostics = diagnose(posterior)
+    return posterior, diagnostics
 
 
 def _flat(posterior: Any, name: str) -> Any:

@@ -1,15 +1,18 @@
 """One study held out: what is left, and what is foretold."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+import arviz as az
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import kstest, multivariate_normal, norm
 
-from sim.synthesis.backtest import score, summarise
+from sim.synthesis.backtest import draw_soundly, score, summarise
 from sim.synthesis.folds import Fold
 from sim.synthesis.network import covariance
+from sim.synthesis.question import Sampling
 from tests.synthesis.small_network import network, plan, rows
 
 WEEKS = [0.0, 4.0, 12.0]
@@ -110,3 +113,31 @@ def test_coverage_counts_rows_and_studies() -> None:
     assert told["sound"], "four predictions are too few to speak of coverage"
     many = pd.concat([table.assign(study=f"s{i}", form="mean") for i in range(8)])
     assert not summarise(many)["sound"]
+
+
+@dataclass
+class Chains:
+    """A sampler whose chains lie ``apart`` in turn, SDs; it keeps what it was asked."""
+
+    apart: list[float]
+    asked: list[Sampling] = field(default_factory=list)
+
+    def draw(self, sampling: Sampling, seed: int, progress: bool) -> Any:
+        self.asked.append(sampling)
+        draws = np.random.default_rng(seed).standard_normal((sampling.chains, sampling.draws))
+        draws += self.apart.pop(0) * np.arange(sampling.chains)[:, None]
+        still = np.zeros(draws.shape, dtype=bool)
+        return az.from_dict(posterior={"omega_z": draws}, sample_stats={"diverging": still})
+
+
+@pytest.mark.parametrize(
+    ("apart", "times", "sound"), [([0.0], 1, True), ([2.0, 0.0], 2, True), ([2.0, 2.0], 2, False)]
+)
+def test_a_fold_that_does_not_converge_is_drawn_once_more(
+    apart: list[float], times: int, sound: bool
+) -> None:
+    chains, asked = Chains(apart), Sampling(chains=4, tune=300, draws=500, target_accept=0.8)
+    posterior, told = draw_soundly(chains, asked, seed=3)  # type: ignore[arg-type]
+    assert (len(chains.asked), told["converged"]) == (times, sound)
+    assert [s.target_accept for s in chains.asked] == [0.95, 0.975][:times]
+    assert posterior.posterior.sizes["draw"] == 500 * times
