@@ -17,7 +17,7 @@ from sim.recruitment_forecast import SHAPE, USUAL_RATE, USUAL_SPREAD
 MONTH = 365.25 / 12 / 7
 BLOCKS = 16
 EXCEPTIONS = {
-    "PACE Plus": "general practices that hardly recruited: 0.02 a month is 2.8 SDs below the middle rate",
+    "PACE Plus": "general practices that hardly recruited: 0.02 a month is 2.9 SDs below the middle rate",
     "mindfulness or CBT": "one site that is a whole health system: 17 a month is 2.1 SDs above",
     "pain reprocessing": "one university that advertised: 15 a month is 2.0 SDs above",
 }
