@@ -1,7 +1,7 @@
 """``python experiments/003-capacity/passes.py``: what drawing how long patients stay only once leaves out.
 
-Stays are drawn as if nobody waited. Here they are drawn again with the waits that followed, and the waits with
-these, pass after pass, for 128 trials with every claim at its mean.
+Stays are drawn as if nobody waited. Here they are drawn again with the waits that followed, and the waits
+with these, pass after pass, for 128 trials with every claim at its mean.
 """
 
 from dataclasses import replace

@@ -4,8 +4,10 @@ A desk is one clinic of one trial while it runs. Its clock can be stopped at any
 and run on: the same as if all had been known from the start.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,8 +53,20 @@ class Line:
         return weeks if self.gone is None else min(weeks, self.gone[patient] - begins)
 
 
+@dataclass(eq=False)
+class Place:
+    """Sessions a week that somebody in the line waits for, and what happens when they are free."""
+
+    need: float
+    begins: Callable[[], None]
+    taken: bool = False
+
+
 class Desk:
     """Treats one after another, first come first served, while the sessions of a week suffice.
+
+    Time passes in SimPy; the line is our own, since a process and a request of SimPy's for each patient take
+    several times as long.
 
     Attributes
     ----------
@@ -61,11 +75,12 @@ class Desk:
     """
 
     def __init__(self, capacity: float, absences: Sequence[Away] = ()):
-        from simpy import Container, Environment  # here: reading a study must not load it
+        from simpy import Environment  # here: reading a study must not load it
 
         self._clock = Environment()
         self._capacity = capacity
-        self._free = Container(self._clock, init=capacity * (1 + SLACK))
+        self._free = capacity * (1 + SLACK)
+        self._line: deque[Place] = deque()
         self.begin: list[float] = []
         if absences:
             self._clock.process(self._give_less(absences))
@@ -83,52 +98,59 @@ class Desk:
         elif until > self._clock.now:
             self._clock.run(until)
 
-    def _give_less(self, absences: Sequence[Away]) -> Iterator[Any]:
-        """Take sessions out in holidays, as courses end: nobody begins before enough are out."""
-        clock, free = self._clock, self._free
-        for away in absences:
-            yield clock.timeout(max(away.at - clock.now, 0.0))
-            taken = free.get(self._capacity * away.share)
-            if not taken.triggered:
-                free.get_queue.remove(taken)
-                free.get_queue.insert(0, taken)
-                self._let_next_one_look()
-            yield clock.timeout(away.weeks)
-            if taken.triggered:
-                free.put(self._capacity * away.share)
-            else:
-                taken.cancel()
-                self._let_next_one_look()
-
-    def _let_next_one_look(self) -> None:
-        """Put back nothing, which lets the first in the line see whether it fits."""
-        self._free.put(self._capacity * SLACK**2)
+    def _after(self, weeks: float, happens: Callable[[], None]) -> None:
+        self._clock.timeout(weeks).callbacks.append(lambda _: happens())
 
     def _come(self, line: Line, first: int) -> Iterator[Any]:
         for patient, ready in enumerate(line.ready):
             yield self._clock.timeout(max(ready - self._clock.now, 0.0))
-            if line.latest(patient) <= ready:
+            need, latest = line.need[patient], line.latest(patient)
+            if latest <= ready:
                 continue
-            place = self._free.get(line.need[patient])
-            if place.triggered:
+            if not self._line and self._free >= need:
+                self._free -= need
                 self._treat(line, patient, first, ready)
-            else:
-                self._clock.process(self._wait(line, patient, first, place))
+                continue
+            place = Place(need, partial(self._treat, line, patient, first))
+            self._line.append(place)
+            if latest < np.inf:
+                self._after(latest - ready, partial(self._give_up, place))
 
-    def _wait(self, line: Line, patient: int, first: int, place: Any) -> Iterator[Any]:
-        latest = line.latest(patient)
-        yield place | self._clock.timeout(latest - line.ready[patient]) if latest < np.inf else place
-        if place.triggered:
-            self._treat(line, patient, first, self._clock.now)
-        else:
-            place.cancel()
-            self._let_next_one_look()
-
-    def _treat(self, line: Line, patient: int, first: int, week: float) -> None:
-        """Begin in a week, and be free again at the end: a callback, which costs less than a process."""
+    def _treat(self, line: Line, patient: int, first: int, week: float | None = None) -> None:
+        """Begin now, or in a week that is now but for rounding, and be free again at the end."""
+        week = self._clock.now if week is None else week
         self.begin[first + patient] = week
-        over = self._clock.timeout(line.stay(patient, week))
-        over.callbacks.append(lambda _: self._free.put(line.need[patient]))
+        self._after(line.stay(patient, week), partial(self._give_back, line.need[patient]))
+
+    def _give_back(self, need: float) -> None:
+        self._free += need
+        self._call()
+
+    def _give_up(self, place: Place) -> None:
+        if not place.taken:
+            self._line.remove(place)
+            self._call()
+
+    def _call(self) -> None:
+        """Let those begin who are first in the line and fit."""
+        while self._line and self._free >= self._line[0].need:
+            place = self._line.popleft()
+            self._free -= place.need
+            place.taken = True
+            place.begins()
+
+    def _give_less(self, absences: Sequence[Away]) -> Iterator[Any]:
+        """Take sessions out in holidays, as courses end: nobody begins before enough are out."""
+        for away in absences:
+            yield self._clock.timeout(max(away.at - self._clock.now, 0.0))
+            out = Place(self._capacity * away.share, lambda: None)
+            self._line.appendleft(out)
+            self._call()
+            yield self._clock.timeout(away.weeks)
+            if out.taken:
+                self._give_back(out.need)
+            else:
+                self._give_up(out)
 
 
 class GroupDesk(Desk):
@@ -150,25 +172,21 @@ class GroupDesk(Desk):
             self._waves = self._clock.process(self._start_waves())
 
     def _start_waves(self) -> Iterator[Any]:
-        clock, free = self._clock, self._free
+        clock = self._clock
         while self._coming:
             self._date += 1
             yield clock.timeout(self._date * self._every - clock.now)
             here = [(line, p, f) for line, p, f in self._coming if line.ready[p] <= clock.now]
             later = self._coming[len(here) :]
             here = [(line, p, f) for line, p, f in here if line.latest(p) >= clock.now]
-            while here and not free.get_queue and free.level >= here[0][0].need[here[0][1]]:
+            while here and not self._line and self._free >= here[0][0].need[here[0][1]]:
                 group, here = here[: self._size], here[self._size :]
                 line, patient, _ = group[0]
-                free.get(line.need[patient])
+                self._free -= line.need[patient]
                 for _, p, first in group:
                     self.begin[first + p] = clock.now
-                clock.process(self._teach(line.need[patient], line.weeks[patient]))
+                self._after(line.weeks[patient], partial(self._give_back, line.need[patient]))
             self._coming = here + later
-
-    def _teach(self, need: float, weeks: float) -> Iterator[Any]:
-        yield self._clock.timeout(weeks)
-        self._free.put(need)
 
 
 def serve(line: Line, capacity: float, absences: Sequence[Away] = ()) -> list[float]:

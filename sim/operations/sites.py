@@ -20,6 +20,9 @@ from sim.operations.supply import Supply
 from sim.operations.underway import Places, Underway, begin
 from sim.operations.visits import Visits, VisitWindow, hold
 
+SPARE = 1.1
+"""Candidates for each patient wanted who come at first, where some give up the wait for the scanner."""
+
 
 class Sites(Operations):
     """Sites with rates of their own that open late, screening, and waiting for treatment.
@@ -141,8 +144,10 @@ class Sites(Operations):
     def recruit(self, intake: Intake, streams: Streams) -> Conduct:
         """Say who is randomised when and where, which does not depend on the arms."""
         wanted = many = len(intake.arm)
-        here = self._present(many, intake, streams)
         before = [one for one in self.appointments if one.before == "randomisation"]
+        if before and intake.conditions.patience is not None:
+            many = int(SPARE * wanted) + 20
+        here = self._present(many, intake, streams)
         if before:
             seen = here.attend(before, intake.conditions, self.latest, streams)
             while (more := seen.needed(wanted, here.ready)) > many:

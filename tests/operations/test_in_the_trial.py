@@ -159,18 +159,31 @@ LOOKS = (
     "rule: {kind: group_sequential, alpha: 0.025, spending: {kind: ld_obrien_fleming}}}]",
     "scenarios.expected.conditions={patience: {assume: 3, because: t}, delivery: {assume: 2, because: t}}",
 )
+IN_TIME = (
+    "scenarios.expected.conditions={patience: {assume: 3, because: t}, visit_days: {assume: 3, because: t}, "
+    "growth: {at_opening: {assume: 0.3, because: t}, weeks: {assume: 10, because: t}}, "
+    "holidays: [{at: 4, weeks: 2, every: 13, recruitment: {assume: 0.5, because: t}}]}",
+)
+APPOINTED = (
+    "appointments: [{name: scanner, before: randomisation, a_week: 22}, "
+    "{name: physician, before: treatment, a_week: 9, arms: [therapy]}]"
+)
 
 
 @pytest.mark.parametrize(
     "waits",
     [
-        f"clinics: [{CLINIC % 3}]",
-        "supply: {arms: [placebo, therapy], weeks_a_kit: 4, stock: 3, reorder_at: 1}",
+        (f"clinics: [{CLINIC % 3}]",),
+        ("supply: {arms: [placebo, therapy], weeks_a_kit: 4, stock: 3, reorder_at: 1}",),
+        pytest.param(
+            (f"{APPOINTED}, visit_window: {{days: 3, outside: missing}}, clinics: [{CLINIC % 9}]", *IN_TIME),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_rule_that_only_stops_decides_the_same_at_pauses_as_on_a_cut(study, waits):
     """Run to each look, decide, run on: the looks, estimates and weeks are those of the whole trial cut."""
-    asked = study(waits, *LOOKS)
+    asked = study(waits[0], *LOOKS, *waits[1:])
     protocol, scenario = asked.protocols["two_arm"], asked.scenarios["expected"]
     draws = Draws(Streams(asked.seed, 0), {})
     world = create(protocol, scenario, scenario.realise(protocol, draws), protocol.n, draws.streams)
