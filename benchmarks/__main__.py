@@ -3,23 +3,24 @@
 import os
 
 from benchmarks import adaptive, fixed_design, group_sequential, mmrm, sites, workers
-from benchmarks.measures import Measure, keep, show
+from benchmarks.measures import HOME, Measure, keep, show
 
 PARTS = (
-    *(fixed_design.speed, fixed_design.stages, fixed_design.growth, fixed_design.power_curve),
-    *(workers.blocks, mmrm.mixed_models, group_sequential.trials, adaptive.trials, sites.trials),
+    *(fixed_design.speed, fixed_design.stages, fixed_design.power_curve, mmrm.mixed_models),
+    *(group_sequential.trials, adaptive.trials, sites.trials, fixed_design.growth, workers.blocks),
 )
 
 
 def main() -> None:
-    """Measure one part after the other; what was measured is kept at the end."""
+    """Measure one part after the other; what was measured is kept after each."""
     found: list[Measure] = []
     for part in PARTS:
         measures = part()
         show(measures)
         found += measures
+        keep(found)
     print(f"load of the machine, 1 minute: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    print(f"kept in {keep(found)}; memory is measured by python -m benchmarks.memory")
+    print(f"kept in {HOME}; memory is measured by python -m benchmarks.memory")
 
 
 if __name__ == "__main__":
