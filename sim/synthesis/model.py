@@ -146,6 +146,8 @@ def _presence(config: NetworkQuestion, network: Network) -> Any:
     half = _by_class("persistence_half_weeks", [c.persistence_half_weeks for c in classes])[of_arm]
     whole = 1 - pt.exp(-LOG_2 * np.minimum(end, ENDLESS) / onset)
     risen = (1 - pt.exp(-LOG_2 * rising / onset)) / whole
+    if not since.any():  # PyTensor rewrites zeros divided by a variable without end
+        return risen
     return risen * pt.exp(-LOG_2 * since / half)
 
 
