@@ -203,9 +203,12 @@ class Scale(Part):
     def score(self, latent: Floats) -> Floats:
         """Round to the nearest step from ``low`` and clip to the scale; overwrites ``latent``, any shape."""
         flat = latent.ravel(order="K")
+        if np.may_share_memory(flat, latent):
+            round_to_grid(flat, self.low, self.high, self.step)
+            return latent
+        flat = latent.ravel()  # a part of a larger array, in the order in which it is filled again
         round_to_grid(flat, self.low, self.high, self.step)
-        if not np.may_share_memory(flat, latent):  # a part of a larger array
-            latent[...] = flat.reshape(latent.shape)
+        latent[...] = flat.reshape(latent.shape)
         return latent
 
     def mean(self, mean: Floats, sd: Floats) -> Floats:

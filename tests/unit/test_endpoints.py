@@ -38,6 +38,19 @@ def test_scores_are_rounded_and_clipped():
     assert week[0] == pytest.approx(3 + 1 / 7)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 1, 0)])
+@pytest.mark.parametrize("every", [1, 2])
+def test_scores_stay_in_their_places_whatever_the_layout(order, every):
+    """Views of a larger array too: what is beside them stays as it was."""
+    whole = np.random.default_rng(1).normal(5, 4, (3, 4, 6)).transpose(order)
+    before, latent = whole.copy(), whole[:, :, ::every]
+    expected = np.clip(np.rint(latent), 0, 10)
+    assert Scale().score(latent) is latent
+    assert np.array_equal(latent, expected)
+    beside = np.arange(whole.shape[2]) % every > 0
+    assert np.array_equal(whole[:, :, beside], before[:, :, beside])
+
+
 def test_responders_count_from_their_own_baseline():
     baseline = np.array([6.0, 6.0, 5.0, 0.0, 6.0])
     score = np.array([4.2, 4.3, 3.5, 0.0, np.nan])
