@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.core.streams import Streams
+from sim.data import ABSENT
 from sim.lives import Life, World, experience, lose
 from sim.operations.base import Conduct, Course, Intake, Stays
-from sim.operations.costs import Usage
+from sim.operations.costs import Usage, rows_of_last
 from sim.protocol import Protocol
 from sim.scenario import Scenario
 from sim.treatments import TreatmentLevels
@@ -111,3 +112,9 @@ def usage(protocol: Protocol, world: World, arm: Ints, life: Life, conduct: Cond
             for name, week in conduct.appointments.items()
         },
     )
+
+
+def each_alone(arm: Ints, randomised: Ints) -> list[Ints]:
+    """Leave out who is not in the trial of each size, (size, replicate): they take no part in its groups."""
+    rows = np.arange(len(arm))[:, None]
+    return [np.where(rows <= last, arm, ABSENT) for last in rows_of_last(arm, randomised)]

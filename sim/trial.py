@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.claims import Draws
-from sim.conduct import usage
+from sim.conduct import each_alone, usage
 from sim.core.loops import count_until
 from sim.data import TrialData
 from sim.events import Events
@@ -15,7 +15,7 @@ from sim.findings import End, Finding, decide
 from sim.lives import create
 from sim.observation import Ground, Lived, analyse, observe
 from sim.operations.base import Conduct
-from sim.operations.costs import Spent, together
+from sim.operations.costs import Spent, Usage, together
 from sim.protocol import Protocol
 from sim.scenario import Scenario
 from sim.stages import pass_through
@@ -117,8 +117,14 @@ def spent(
     (data, lived), costs = passed, ground.world.truth.costs
     if costs is None:
         return None
-    used = usage(ground.protocol, lived.world, data.arm, lived.life, lived.conduct)
-    return costs.spent(used, randomised, finished)
+
+    def used(arm: Ints) -> Usage:
+        return usage(ground.protocol, lived.world, arm, lived.life, lived.conduct)
+
+    if not ground.protocol.operations.shares_time:
+        return costs.spent(used(data.arm), randomised, finished)
+    alone = enumerate(each_alone(data.arm, randomised))
+    return together([costs.spent(used(arm), randomised[[k]], finished[[k]]) for k, arm in alone])
 
 
 def record(

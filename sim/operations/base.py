@@ -184,6 +184,11 @@ class Operations(Family):
         """Names of the appointments that patients keep."""
         return ()
 
+    @property
+    def shares_time(self) -> bool:
+        """Whether a therapist's time for a patient depends on who else is in the trial."""
+        return False
+
     def therapist_weeks(self, arm: str, begins: Floats, weeks: Floats) -> Floats:
         """Weeks of a therapist's time that each patient's weeks of treatment take, (patient, replicate)."""
         return weeks

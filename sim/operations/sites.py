@@ -115,6 +115,11 @@ class Sites(Operations):
         """Names of the appointments that patients keep."""
         return tuple(one.name for one in self.appointments)
 
+    @property
+    def shares_time(self) -> bool:
+        """Whether a clinic treats in groups."""
+        return any(clinic.groups for clinic in self.clinics)
+
     def therapist_weeks(self, arm: str, begins: Floats, weeks: Floats) -> Floats:
         """Share a group's weeks out to those who are there."""
         for clinic in self.clinics:

@@ -8,7 +8,7 @@ from sim import Study
 from sim.claims import Draws
 from sim.core.streams import Streams
 from sim.operations.groups import Groups
-from sim.trial import simulate
+from sim.trial import TrialRecord, simulate
 from tests.operations.test_in_the_trial import STUDY, THERAPY
 
 GROUPS = Groups(size=3, every=2.0)
@@ -44,19 +44,54 @@ def test_a_whole_group_costs_what_one_patient_costs():
     assert np.allclose(GROUPS.shared(begins, 0 * weeks), 0)
 
 
+CLINIC = "{arms: [therapy], therapists: 900, sessions_a_week: 9, groups: {size: 4, every: 3}}"
+SITES = f"protocols.two_arm.operations={{kind: sites, sites: 2, max_weeks: 900, clinics: [{CLINIC}]}}"
+PRICE = "scenarios.expected.costs={per_session: {assume: 10, because: t}}"
+
+
+def grouped(*sizes: int, more: tuple[str, ...] = ()) -> TrialRecord:
+    """Trials in which nobody stops and a session costs 10."""
+    asked = Study.load(STUDY, (*THERAPY, SITES, PRICE, *more))
+    protocol, scenario = asked.protocols["two_arm"], asked.scenarios["expected"]
+    return simulate(protocol, scenario, Draws(Streams(asked.seed, 0), {}), sizes)
+
+
+def courses(record: TrialRecord, replicate: int, first: int) -> float:
+    """Courses that the groups of the first so many patients take."""
+    conduct = record.conduct
+    assert conduct.start is not None
+    date = np.rint((conduct.enrolled + conduct.start)[:first, replicate] / 3)
+    mine = record.data.arm[:first, replicate] == 1
+    return np.ceil(np.unique(date[mine], return_counts=True)[1] / 4).sum()
+
+
 def test_sessions_of_a_group_are_paid_once():
     """With nobody stopping, the price is that of as many courses as there are groups."""
-    clinic = "{arms: [therapy], therapists: 900, sessions_a_week: 9, groups: {size: 4, every: 3}}"
-    sites = f"protocols.two_arm.operations={{kind: sites, sites: 10, max_weeks: 900, clinics: [{clinic}]}}"
-    price = "scenarios.expected.costs={per_session: {assume: 10, because: t}}"
-    asked = Study.load(STUDY, (*THERAPY, sites, price))
-    protocol, scenario = asked.protocols["two_arm"], asked.scenarios["expected"]
-    record = simulate(protocol, scenario, Draws(Streams(asked.seed, 0), {}))
-    conduct = record.conduct
+    record = grouped()
     assert record.cost is not None
-    assert conduct.start is not None
-    date = np.rint((conduct.enrolled + conduct.start) / 3)
-    for replicate in range(0, date.shape[1], 16):
-        mine = record.data.arm[:, replicate] == 1
-        groups = np.ceil(np.unique(date[mine, replicate], return_counts=True)[1] / 4).sum()
+    for replicate in range(0, 128, 16):
+        groups = courses(record, replicate, record.sizes[0])
+        assert np.isclose(record.cost.total[0, replicate], 10 * 9 * groups)
+
+
+def test_a_smaller_trial_pays_the_groups_that_it_would_have_alone():
+    """Who is not in a trial takes no part in its groups: a cut of a larger one costs what it costs alone."""
+    together, alone = grouped(21, 60).cost, grouped(21).cost
+    assert together is not None
+    assert alone is not None
+    assert np.array_equal(together.total[0], alone.total[0])
+    assert np.array_equal(together.by_arm[:, 0], alone.by_arm[:, 0])
+    assert (together.total[1] > together.total[0]).all()
+
+
+def test_a_trial_that_stops_early_pays_the_groups_of_its_own_patients():
+    early = (
+        "protocols.two_arm.looks.0.when={fractions: [0.5, 1]}",
+        "protocols.two_arm.looks.0.rule={kind: group_sequential, spending: {kind: ld_pocock}}",
+    )
+    record = grouped(100, more=early)
+    assert record.cost is not None
+    assert (record.randomised < 100).any()
+    for replicate in range(0, 128, 8):
+        groups = courses(record, replicate, record.randomised[0, replicate])
         assert np.isclose(record.cost.total[0, replicate], 10 * 9 * groups)
