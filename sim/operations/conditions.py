@@ -45,7 +45,9 @@ class Conditions(Part):
     )
 
     visit_days: Positive | None = Field(
-        None, description="SD of the days from a visit's planned day to its own, normal; none: 0"
+        None,
+        description="SD of the days from a visit's planned day to its own, normal, cut off half-way to the "
+        "nearest other visit; none: 0",
     )
     growth: Growth | None = Field(None, description="of a site's rate after its opening; none: full at once")
     holidays: tuple[Holiday, ...] = Field((), description="weeks in which less goes on")
@@ -58,7 +60,12 @@ class Conditions(Part):
 
     def words(self) -> str:
         """Say what is not as planned or changes through time; nothing where nothing is."""
-        days = f"visits lie SD {self.visit_days.words()} days from their day" if self.visit_days else ""
+        days = (
+            f"visits lie SD {self.visit_days.words()} days from their day, cut off half-way to the nearest "
+            "other visit"
+            if self.visit_days
+            else ""
+        )
         parts: Sequence[Growth | Holiday | Competitor | None] = (self.growth, *self.holidays, *self.competing)
         said = "; ".join([*(part.words() for part in parts if part), *([days] if days else [])])
         return said[:1].upper() + said[1:]

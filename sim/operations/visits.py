@@ -6,6 +6,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
+from scipy.special import ndtr, ndtri
 
 from sim.core.parts import Part, wrong
 from sim.core.streams import Streams
@@ -15,6 +16,9 @@ Mask = NDArray[np.bool_]
 
 DAYS_A_WEEK = 7.0
 ROUNDING = 1e-9
+
+NO_SPREAD = 1e-300
+"""Weeks: stands for 0 where it divides."""
 
 
 class VisitWindow(Part):
@@ -69,18 +73,23 @@ class Visits:
 def hold(
     weeks: Floats, sd_days: Floats, window: VisitWindow | None, patients: int, streams: Streams
 ) -> Visits | None:
-    """Draw the day of every visit, normal about the planned one; None: each is held on its day.
+    """Draw the day of every visit, normal about the planned one and cut off; None: each is held on its day.
 
-    A day is at most half of the way to the visit before or after it, so that their order stays.
+    A day is off by less than half of the way to the nearest visit before or after it: visits keep
+    their order and are neither early nor late on average. Their SD is that of the normal so cut off: less
+    than ``sd_days`` where visits are close (Johnson, Kotz & Balakrishnan 1994, chapter 13).
     """
     if not sd_days.any():
         return None
     gaps = np.diff(weeks, prepend=0.0)
-    ahead = np.append(gaps[1:], gaps[-1]) / 2
+    half = np.minimum(gaps, np.append(gaps[1:], np.inf)) / 2
+    spread = np.maximum(sd_days / DAYS_A_WEEK, NO_SPREAD)
     held = np.empty((len(weeks), patients, len(sd_days)))
     for visit, week in enumerate(weeks):
-        late = streams(f"day of the visit in week {week:g}").standard_normal(held.shape[1:])
-        held[visit] = week + np.clip(late * sd_days / DAYS_A_WEEK, -gaps[visit] / 2, ahead[visit])
+        unit = streams(f"day of the visit in week {week:g}").random(held.shape[1:])
+        below = ndtr(-half[visit] / spread)
+        late = spread * ndtri(below + unit * (1 - 2 * below))
+        held[visit] = week + np.clip(late, -half[visit], half[visit])  # rounding
     held = held.transpose(1, 2, 0)
     if window is None:
         return Visits(held)

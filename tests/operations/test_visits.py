@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import truncnorm
 
 from sim import Study
 from sim.claims import Draws
@@ -16,7 +16,7 @@ from sim.lives import _moved, create
 from sim.observation import Ground
 from sim.operations.visits import Visits, VisitWindow, hold
 from sim.trial import TrialRecord, simulate
-from tests.montecarlo import assert_share
+from tests.montecarlo import assert_mean, assert_share
 from tests.operations.test_in_the_trial import CLINIC, STUDY, THERAPY
 
 WEEKS = np.array([1.0, 2.0, 4.0, 8.0, 12.0])
@@ -40,13 +40,24 @@ def test_visits_on_their_days_are_todays_result():
     assert np.array_equal(plain.finished, zero.finished)
 
 
-def test_the_share_outside_a_window_is_that_of_the_normal():
-    found = hold(WEEKS, np.full(BLOCK_SIZE, 2.5), WINDOW, 200, Streams(1, 0))
+@pytest.mark.parametrize("days", [2.5, 5.0])
+def test_days_are_those_of_a_normal_cut_off_half_way_to_the_nearest_visit(days):
+    found = hold(WEEKS, np.full(BLOCK_SIZE, days), WINDOW, 200, Streams(1, 0))
     assert found is not None
     assert found.outside is not None
-    assert not found.outside[:, :, :2].any(where=np.abs(found.held[:, :, :2] - WEEKS[:2]) <= 3 / 7)
-    for visit, days in ((2, 3.0), (3, 7.0), (4, 7.0)):
-        assert_share(found.outside[:, :, visit], 2 * norm.sf(days / 2.5), detects=0.03)
+    for visit, (nearest, window) in enumerate([(7, 3), (7, 3), (14, 3), (28, 7), (28, 7)]):
+        law = truncnorm(-nearest / 2 / days, nearest / 2 / days, scale=days)
+        late = (found.held[:, :, visit] - WEEKS[visit]) * 7
+        assert_mean(late, 0.0, detects=0.07 * days)
+        assert_mean(late**2, law.var(), detects=0.09 * law.var())
+        assert_share(found.outside[:, :, visit], 2 * law.sf(window), detects=0.03)
+
+
+def test_where_the_spread_is_none_visits_are_on_their_days():
+    found = hold(WEEKS, np.repeat([0.0, 5.0], BLOCK_SIZE // 2), WINDOW, 20, Streams(1, 0))
+    assert found is not None
+    assert (found.held[:, : BLOCK_SIZE // 2] == WEEKS).all()
+    assert (found.held[:, BLOCK_SIZE // 2 :] != WEEKS).all()
 
 
 def test_visits_keep_their_order_and_fewer_patients_are_the_first_of_more():
@@ -97,6 +108,35 @@ def test_the_outcome_is_that_of_the_day_of_the_visit(clinic):
             lived.append(alone.after_stopping(latent, arm[[patient]], stop[[patient]])[0, 0])
         assert np.allclose(found[patient, 0], lived[0] - lived[1], rtol=0, atol=1e-12)
     assert np.abs(found).max() > 0.2
+
+
+def test_what_a_treatment_does_beyond_pain_is_that_of_the_day_of_the_visit():
+    """Against the same patients without it: on a scale of steps of 2 they differ by its share that day."""
+    odi = (
+        "protocols.two_arm.endpoints.disability={kind: measure, measure: ODI}",
+        "scenarios.expected.other_outcomes={ODI: {baseline: {assume: 60, because: t}, "
+        "baseline_sd: {assume: 5, because: t}, per_point: {assume: 0, because: t}, "
+        "change_sd: {assume: 5, because: t}, correlation: {assume: 0, because: t}}}",
+    )
+    beyond = "scenarios.expected.treatments.snri.beyond_pain={ODI: {assume: -25, because: t}}"
+    without, found = (simulated(study(4, "", *odi, *more)) for more in ((), (beyond,)))
+    visits, arm = found.conduct.visits, found.data.arm
+    assert visits is not None
+    change = found.data.others["ODI"].visits - without.data.others["ODI"].visits
+    begun = 1 - 0.5 ** (np.minimum(visits.held, 4) / 1.5)  # half-life of 1.5 weeks; a course of 4 lasts
+    share = begun / (1 - 0.5 ** (4 / 1.5))
+    assert np.abs(change - np.where(arm == 1, -25, 0)[:, :, None] * share).max() <= 2 + 1e-9
+
+
+def test_conditions_that_an_open_door_would_not_meet_are_refused():
+    late = "scenarios.expected.conditions={visit_days: {assume: 5, because: t}}"
+    with pytest.raises(InputError, match=r"two_arm.operations: 'open_door' does not meet .*\(visit_days\)"):
+        Study.load(STUDY, (*THERAPY, late))
+
+
+def test_a_window_where_every_visit_is_on_its_day_is_refused():
+    with pytest.raises(InputError, match=r"visit_window: every visit is held on its day"):
+        study(None, ", visit_window: {days: 3}")
 
 
 def test_who_leaves_before_the_day_of_a_visit_is_not_seen_and_who_leaves_after_it_is():
