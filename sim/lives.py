@@ -165,8 +165,8 @@ def experience(
         latent = trajectories.after_stopping(latent, arm, events.stop, shift)
     else:
         events = _no_events(arm)
-    if world.visits is not None and not world.steps:
-        latent += _moved(world, arm, (events.stop, shift), world.visits.held)
+    if (held := _held(world)) is not None:
+        latent += _moved(world, arm, (events.stop, shift), held)
     others = _follow(protocol, world, arm, (latent, events), streams)
     rescued = (
         truth.rescue.taken(latent, protocol.weeks, streams) if truth.rescue and possible.rescue else None
@@ -174,6 +174,11 @@ def experience(
     if truth.rescue and rescued is not None:
         latent += truth.rescue.relief[:, None] * rescued
     return Life(arm, protocol.pain.scale.score(latent), others, events, adverse, rescued, therapist)
+
+
+def _held(world: World) -> Floats | None:
+    """Weeks on which outcomes are measured, (patient, replicate, visit); None: the planned ones."""
+    return None if world.visits is None or world.steps else world.visits.held
 
 
 def _moved(world: World, arm: Ints, treated: tuple[Floats, Floats | None], held: Floats) -> Floats:
@@ -254,7 +259,7 @@ def _follow(
         beyond = truth.beyond_pain(name)
         if beyond.any():
             place = arm * arm.shape[1] + np.arange(arm.shape[1])
-            shares = world.trajectories.shares(arm, events.stop)
+            shares = world.trajectories.shares(arm, events.stop, _held(world))
             visits += np.take(beyond.ravel(), place)[:, :, None] * shares
         found[name] = Scores(rate(start, scale), scale.score(visits))
     return found
