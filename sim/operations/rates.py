@@ -29,11 +29,14 @@ class Growth(Part):
 
 
 class Competitor(Part):
-    """Another trial that takes a share of the eligible patients; they never come to be screened here."""
+    """Another trial that takes a share of those who would present; they never come to be screened here.
+
+    It takes them whether or not they are eligible here, so screen failures become fewer in proportion.
+    """
 
     opens: Positive = Field(description="week since our first site opened")
     weeks: AboveZero | None = Field(None, description="that it recruits; none: to the end of ours")
-    takes: Share = Field(description="share of the eligible patients of a site where it recruits")
+    takes: Share = Field(description="share of those who would present at a site where it recruits")
     sites: Share | None = Field(None, description="share of our sites where it recruits; none: all")
 
     def words(self) -> str:
