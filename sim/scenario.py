@@ -90,6 +90,7 @@ class Scenario(Part):
         used = self.only(protocol)
         self._check_covariates(used, protocol)
         self._check_names(used)
+        protocol.operations.check_conditions(self.conditions)
         self._check_courses(protocol)
         self._check_treatments()
 

@@ -212,6 +212,7 @@ class Study(Part):
             for name in claim.synthesis_names() - set(self.syntheses):
                 raise wrong(f"{path}.synthesis: unknown synthesis '{name}':{suggest(name, self.syntheses)}")
         self._check_prices()
+        self._check_windows()
         self._check_questions()
         return self
 
@@ -223,6 +224,17 @@ class Study(Part):
                 if name not in known:
                     where = f"scenarios.{scenario}.costs.per_appointment"
                     raise wrong(f"{where}: no protocol has the appointment '{name}':{suggest(name, known)}")
+
+    def _check_windows(self) -> None:
+        """Refuse a window where every scenario holds every visit on its day."""
+        if any(scenario.conditions.visit_days for scenario in self.scenarios.values()):
+            return
+        for name, protocol in self.protocols.items():
+            if protocol.operations.windowed:
+                raise wrong(
+                    f"protocols.{name}.operations.visit_window: every visit is held on its day; give a "
+                    "scenario 'conditions: visit_days', or leave the window out"
+                )
 
     def _check_questions(self) -> None:
         """Refuse a question beside the run that names what the study does not hold."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sim.core.parts import Family
 from sim.core.streams import Streams
-from sim.operations.conditions import ConditionLevels
+from sim.operations.conditions import ConditionLevels, Conditions
 from sim.operations.visits import Visits
 
 Floats = NDArray[np.float64]
@@ -176,6 +176,9 @@ class Operations(Family):
     def check(self, arms: Sequence[str], primary_week: float) -> None:
         """Refuse what the protocol's arms and its primary visit make impossible."""
 
+    def check_conditions(self, conditions: Conditions) -> None:
+        """Refuse a scenario's conditions that these operations would not meet."""
+
     def check_courses(self, courses: Mapping[str, tuple[int | None, float | None]]) -> None:
         """Refuse what the treatments' sessions and weeks (None: not known yet) make impossible, by arm."""
 
@@ -183,6 +186,11 @@ class Operations(Family):
     def appointed(self) -> tuple[str, ...]:
         """Names of the appointments that patients keep."""
         return ()
+
+    @property
+    def windowed(self) -> bool:
+        """Whether it matters if a visit is held in its window."""
+        return False
 
     @property
     def shares_time(self) -> bool:

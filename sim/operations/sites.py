@@ -116,6 +116,11 @@ class Sites(Operations):
         return tuple(one.name for one in self.appointments)
 
     @property
+    def windowed(self) -> bool:
+        """Whether there is a window of visits."""
+        return self.visit_window is not None
+
+    @property
     def shares_time(self) -> bool:
         """Whether a clinic treats in groups."""
         return any(clinic.groups for clinic in self.clinics)
