@@ -118,7 +118,7 @@ def spent(
     if costs is None:
         return None
 
-    def used(arm: Ints) -> Usage:
+    def used(arm: NDArray[np.integer]) -> Usage:
         return usage(ground.protocol, lived.world, arm, lived.life, lived.conduct)
 
     if not ground.protocol.operations.shares_time:
