@@ -199,7 +199,9 @@ def _looks(protocol: Protocol, size: int, seen: list[Seen]) -> Looks:
         observed = np.array([*known, *to_come])
     against = tuple(float(share) for share in protocol.against_control[: len(protocol.compared)])
     nested = protocol.subgroup is not None
-    return Looks(planned, np.arange(len(planned))[None], observed, against, nested)
+    done = np.ones((len(planned), BLOCK_SIZE))
+    done[: len(seen)] = [one.who.sum(axis=0) / one.size for one in seen]
+    return Looks(planned, np.arange(len(planned))[None], observed, done, against, nested)
 
 
 def _without(verdict: Verdict, dropped: Ints) -> Verdict:

@@ -25,6 +25,9 @@ class Looks:
         Position of each look's patients among the analysed cuts of an estimate, (size, look).
     observed
         Share of the planned patients that each look really had, (look, replicate); None: as planned.
+    done
+        Share of the patients planned when the look comes that it had, (look, replicate), 1 at looks to come;
+        None: as planned. It is not ``observed`` in a trial that has grown or shrunk.
     against_control
         Patients planned in each compared arm for one of the control, (compared arm,); empty: not known.
     nested
@@ -34,6 +37,7 @@ class Looks:
     fractions: tuple[float, ...]
     place: Ints
     observed: NDArray[np.float64] | None = None
+    done: NDArray[np.float64] | None = None
     against_control: tuple[float, ...] = ()
     nested: bool = False
 

@@ -15,7 +15,8 @@ class PredictedSuccess(Rule):
 
     With z at the share t of the patients and a flat prior it is Φ((z − √t·z(1 − α))/√(1 − t)) (Spiegelhalter,
     Freedman & Blackburn 1986, doi:10.1016/0197-2456(86)90003-6). For ``interim_rules``: stop if success is as
-    good as certain, go on only while it is not too improbable. Later looks are not foreseen.
+    good as certain, go on only while it is not too improbable. The end is that of the patients planned when
+    the look comes; what may be changed at it, and later looks, are not foreseen.
     """
 
     kind: Literal["predicted_success"] = "predicted_success"
@@ -28,9 +29,9 @@ class PredictedSuccess(Rule):
             return np.asarray(estimate.one_sided_p(better) <= self.alpha)
 
     def at_looks(self, estimate: Estimate, better: str, looks: Looks) -> Mask:
-        """Predict the end from each look, by the patients that it had."""
+        """Predict the end from each look, by its share of the patients then planned."""
         z = np.asarray(looks.of(-ndtri(estimate.one_sided_p(better))), dtype=np.float64)
-        seen = np.array(looks.fractions)[:, None] if looks.observed is None else looks.observed
+        seen = np.array(looks.fractions)[:, None] if looks.done is None else looks.done
         left = np.maximum(1 - seen, 1e-12)
         with np.errstate(invalid="ignore"):
             predicted = ndtr((z + np.sqrt(seen) * ndtri(self.alpha)) / np.sqrt(left))
