@@ -54,12 +54,14 @@ def pass_through(ground: Ground, size: int) -> Passage:
         before, plan = plan, _adapt(protocol, plan, standing)
         fresh = _given_up(protocol, before, plan) & ~standing.decided
         dropped = np.where(fresh[:, None], look, dropped)
-        later = (enrolled > seen[-1].week, _outside(protocol, seen[-1].data))
-        arm, moved = _reassign(ground, (before, plan), (arm, *later, enrolled), look)
         late = _closed_until(seen[-1].week, enrolled, arm, (before.size, plan.size))
         if late.any():
             put_off = late if ground.put_off is None else ground.put_off + late
-            ground, moved = replace(ground, put_off=put_off), True
+            ground = replace(ground, put_off=put_off)
+        enrolled = enrolled + late  # so patients whom the plan has grown by come after the look
+        later = ((enrolled > seen[-1].week) | (late > 0), _outside(protocol, seen[-1].data))
+        arm, moved = _reassign(ground, (before, plan), (arm, *later, enrolled), look)
+        moved |= bool(late.any())
         lived = ground.live(arm) if moved else lived
     verdict = _without(_verdict(protocol, size, seen), dropped)
     return _passage(ground, lived, _within(arm, plan.size), (seen, verdict))

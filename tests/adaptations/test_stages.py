@@ -155,6 +155,26 @@ def test_a_trial_that_grows_after_it_was_full_recruits_again_from_the_look(two_a
     assert record.finished[0][on] == pytest.approx(enrolled[299, on] + 12)
 
 
+@pytest.mark.parametrize("change", [{"kind": "drop_arms", "keep": "best"}, {"kind": "response_adaptive"}])
+def test_patients_whom_a_full_trial_grows_by_meet_the_arms_left_open(two_arm, change):
+    """They come after the look, though they would have come before it had recruitment gone on."""
+    sized = {"kind": "blinded_sd", "planned_sd": 1.0, "most_times": 1.5}
+    look = {"when": {"fractions": [0.5, 1]}, "rule": BAYES}
+    chosen = four_arms(two_arm, "ddp", look, adaptations=[change, sized])
+    record = run(chosen, nature(two_arm, a_week=50.0), 1)[0]
+    data, on = record.data, record.ended[0] == 1
+    added = np.where(on, data.arm, ABSENT)[200:]
+    closed = record.findings[0].verdict.look[:, 0] == 0
+    for k in range(3):
+        assert not (added[:, closed[k]] == k + 1).any()
+    assert ((added != ABSENT).sum(axis=0)[on] == 100).all()
+    if change["kind"] == "drop_arms":
+        kept = [len({*added[:, r]} - {0, ABSENT}) for r in np.flatnonzero(on)]
+        assert set(kept) == {1}
+    else:
+        assert closed[:, on].any()
+
+
 def test_looks_by_week_see_who_has_passed(two_arm):
     when = {"weeks": [40, 60], "patients": [50, 120], "whichever": "latest"}
     record = run(protocol(two_arm, {"when": when, "rule": SEQUENTIAL}), nature(two_arm), 1)[0]
