@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from sim.adaptations.base import Adaptation
-from sim.allocation import Allocation, PermutedBlocks
+from sim.allocation import Allocation, Clusters, PermutedBlocks
 from sim.arms import Arm, RunIn
 from sim.core.parts import Part, suggest, wrong
 from sim.eligibility import Eligibility
@@ -190,6 +190,12 @@ class Protocol(Part):
         if self.adaptations and self.run_in is not None:
             raise wrong("adaptations: not after a run-in; leave one out")
         windows = any(arm.opens or arm.closes for arm in self.arms)
+        moves = bool(self.adaptations) or self.run_in is not None or windows
+        if isinstance(self.allocation, Clusters) and (moves or rule.by_stage):
+            raise wrong(
+                "allocation: clusters keep their arm and are in every stage; leave out adaptations, run-in, "
+                "'opens' and 'closes', and 'combination'"
+            )
         if windows and rule.by_stage:
             raise wrong(
                 "looks[0].rule: 'combination' needs every arm in every stage; leave out 'opens' and 'closes'"

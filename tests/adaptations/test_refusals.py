@@ -68,6 +68,24 @@ def test_what_does_not_go_together_is_refused(two_arm, look, changes, message):
         two_named(two_arm, look, **changes)
 
 
+@pytest.mark.parametrize(
+    ("look", "changes"),
+    [
+        ({"when": HALF, "rule": COMBINATION}, {}),
+        ({"when": HALF, "rule": BAYES}, {"adaptations": [KEEP_ALL]}),
+        ({"when": HALF, "rule": BAYES}, {"arms": LATE}),
+        ({"rule": {"kind": "one_sided", "alpha": 0.025}}, {"run_in": {"weeks": 2, "enter": 300}}),
+    ],
+    ids=["combination", "adaptations", "opens", "run_in"],
+)
+def test_clusters_keep_their_arm(two_arm, look, changes):
+    same = [arm | {"treatment": "placebo"} for arm in LATE] if "run_in" in changes else LATE
+    changes = {"arms": [arm | {"opens": 0} for arm in same], **changes}
+    two_named(two_arm, look, **changes)
+    with pytest.raises(InputError, match="allocation: clusters keep their arm"):
+        two_named(two_arm, look, **changes, allocation={"kind": "clusters", "clusters": 20})
+
+
 def test_shares_that_follow_results_are_refused_where_several_arms_need_the_planned_ones(two_arm):
     with pytest.raises(InputError, match="correlation of the planned allocation"):
         four_arms(two_arm, "dpp", {"when": HALF, "rule": COMBINATION}, adaptations=[SHARES])
