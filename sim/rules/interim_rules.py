@@ -8,6 +8,8 @@ from pydantic import model_validator
 from sim.analyses.base import Estimate
 from sim.core.parts import wrong
 from sim.rules.base import Looks, Mask, Rule, Verdict
+from sim.rules.one_sided import OneSided
+from sim.rules.predicted_success import PredictedSuccess
 
 
 class InterimRules(Rule):
@@ -31,7 +33,19 @@ class InterimRules(Rule):
         for name in ("stop_if", "go_on_if", "final"):
             if getattr(self, name) is not None and getattr(self, name).looks_early:
                 raise wrong(f"{name}: a rule with looks of its own cannot be asked at one look")
+        for name in ("stop_if", "go_on_if"):
+            self._check_predicts(name, getattr(self, name))
         return self
+
+    def _check_predicts(self, name: str, rule: Rule | None) -> None:
+        """Refuse to predict another test than that of the end."""
+        if not isinstance(rule, PredictedSuccess):
+            return
+        if not isinstance(self.final, OneSided) or self.final.alpha != rule.alpha:
+            raise wrong(
+                f"{name}: predicted_success predicts one_sided at alpha {rule.alpha:g}, and 'final' is "
+                f"{self.final.words()}; allowed: final of kind one_sided with the same alpha"
+            )
 
     @property
     def tests_no_effect(self) -> bool:
