@@ -144,7 +144,7 @@ class Protocol(Part):
         if place and look.when not in (ALL_AT_ONCE, self.looks[0].when):
             raise wrong(f"looks[{place}].when: the first look's timing is the trial's; leave it out here")
         try:
-            look.rule.check_looks(self.looks[0].when.interim)
+            look.rule.check_looks(self.looks[0].when.interim if look.rule.looks_early else 0)
         except PydanticCustomError as error:
             raise wrong(f"looks[{place}].rule.{error.message()}") from None
         if place == 0 and look.rule.looks_early and len(self.fractions) == 1:

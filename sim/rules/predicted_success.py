@@ -7,6 +7,7 @@ from pydantic import Field
 from scipy.special import ndtr, ndtri
 
 from sim.analyses.base import Estimate
+from sim.core.parts import wrong
 from sim.rules.base import Looks, Mask, Rule
 
 
@@ -22,6 +23,13 @@ class PredictedSuccess(Rule):
     kind: Literal["predicted_success"] = "predicted_success"
     at_least: Annotated[float, Field(gt=0, lt=1)]
     alpha: Annotated[float, Field(gt=0, lt=0.5, description="one-sided, of the test at the end")] = 0.025
+
+    def check_looks(self, interim: int) -> None:
+        """Refuse to be asked at the end, where nothing is left to predict."""
+        if not interim:
+            raise wrong(
+                "predicted_success: is for interim looks alone, in 'interim_rules'; use one_sided here"
+            )
 
     def success(self, estimate: Estimate, better: str) -> Mask:
         """Test at the level of the end, where nothing is left to predict."""

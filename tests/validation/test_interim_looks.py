@@ -188,6 +188,39 @@ def test_predicted_success_is_the_share_of_futures_that_succeed(two_arm):
     assert (met[2] == (z >= 1.959964)).all()
 
 
+PREDICTED = {"kind": "predicted_success", "at_least": 0.1}
+
+
+@pytest.mark.parametrize("place", ["stop_if", "go_on_if"])
+@pytest.mark.parametrize(
+    "final",
+    [{"kind": "non_inferiority", "margin": 1}, {"kind": "one_sided", "alpha": 0.05}, posterior(0.975)],
+    ids=lambda final: final["kind"],
+)
+def test_another_test_than_that_of_the_end_is_not_predicted(place, final):
+    with pytest.raises(InputError, match=f"{place}: predicted_success predicts one_sided at alpha 0.025"):
+        validate({"kind": "interim_rules", place: PREDICTED, "final": final}, Rule, "t")
+    same = {"kind": "interim_rules", place: PREDICTED, "final": {"kind": "one_sided", "alpha": 0.025}}
+    validate(same, Rule, "t")
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (posterior([0.998, 0.992]), "benefits: 2 probabilities for 0 interim looks"),
+        (PREDICTED, "predicted_success: is for interim looks alone"),
+        (
+            {"kind": "interim_rules", "stop_if": posterior(0.99), "final": PREDICTED},
+            "predicted_success: is for interim looks alone",
+        ),
+    ],
+    ids=["thresholds in turn", "predicted_success", "final"],
+)
+def test_what_is_asked_at_interim_looks_is_no_rule_of_the_end(two_arm, rule, message):
+    with pytest.raises(InputError, match=rf"looks\[0\].rule.{message}"):
+        protocol(two_arm, rule)
+
+
 def test_a_verdict_is_the_first_decision():
     success = np.zeros((1, 1, 3, 4), dtype=bool)
     futile = np.zeros_like(success)
