@@ -58,7 +58,8 @@ class Enrichment(Adaptation):
             beyond = effect[1] - effect[0] > self.value
             narrow = beyond if self.only_if == "better_by" else outside < self.value
         whole, part = standing.decided
-        return replace(plan, narrowed=plan.narrowed | (~part & (narrow | whole)))
+        to_come = standing.randomised < plan.size  # else there is nobody to turn away
+        return replace(plan, narrowed=plan.narrowed | (~part & (narrow | whole) & to_come))
 
     def words(self, arms: Sequence[str]) -> str:
         """Say when the trial is narrowed, and what that costs."""
