@@ -190,12 +190,7 @@ class Protocol(Part):
         if self.adaptations and self.run_in is not None:
             raise wrong("adaptations: not after a run-in; leave one out")
         windows = any(arm.opens or arm.closes for arm in self.arms)
-        moves = bool(self.adaptations) or self.run_in is not None or windows
-        if isinstance(self.allocation, Clusters) and (moves or rule.by_stage):
-            raise wrong(
-                "allocation: clusters keep their arm and are in every stage; leave out adaptations, run-in, "
-                "'opens' and 'closes', and 'combination'"
-            )
+        self._check_clusters(windows)
         if windows and rule.by_stage:
             raise wrong(
                 "looks[0].rule: 'combination' needs every arm in every stage; leave out 'opens' and 'closes'"
@@ -212,6 +207,15 @@ class Protocol(Part):
         if self.subgroup is not None:
             self._check_subgroup(self.subgroup)
         self._check_looks(when, rule)
+
+    def _check_clusters(self, windows: bool) -> None:
+        """Refuse clusters where patients get arms by turn, or are in one stage alone."""
+        moves = bool(self.adaptations) or self.run_in is not None or windows
+        if isinstance(self.allocation, Clusters) and (moves or self.looks[0].rule.by_stage):
+            raise wrong(
+                "allocation: clusters keep their arm and are in every stage; leave out adaptations, run-in, "
+                "'opens' and 'closes', and 'combination'"
+            )
 
     def _check_subgroup(self, name: str) -> None:
         """Refuse a subgroup that is not tested beside all patients, for the same thing in the same way."""

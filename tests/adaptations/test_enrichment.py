@@ -195,6 +195,12 @@ def test_who_is_turned_away(two_arm):
         assert estimate[0, 0, r] == pytest.approx(beta[1])
 
 
+def test_few_who_come_make_a_smaller_trial(two_arm):
+    record = run(enriched(two_arm, most_times=1.5), world(two_arm, 0.0, -1.0), 1)[0]
+    assert record.randomised[0].min() < 170
+    assert len(record.data.arm) == 300
+
+
 def test_a_trial_that_is_full_goes_on_in_all(two_arm):
     """Fifty patients a week: at the look nobody is left to turn away, so all patients stay tested."""
     record = run(enriched(two_arm), world(two_arm, -0.45, -0.3, a_week=50.0), 1)[0]
@@ -202,12 +208,6 @@ def test_a_trial_that_is_full_goes_on_in_all(two_arm):
     at_the_look = verdict.look[0, 0] == 0
     assert not at_the_look.all()
     assert verdict.success[0, 0][at_the_look].all()
-
-
-def test_few_who_come_make_a_smaller_trial(two_arm):
-    record = run(enriched(two_arm, most_times=1.5), world(two_arm, 0.0, -1.0), 1)[0]
-    assert record.randomised[0].min() < 170
-    assert len(record.data.arm) == 300
 
 
 @pytest.mark.slow
