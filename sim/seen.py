@@ -9,7 +9,7 @@ from sim.adaptations.base import Standing, arm_posteriors
 from sim.analyses.base import Estimate
 from sim.data import ABSENT, TrialData
 from sim.findings import Analysed
-from sim.observation import join
+from sim.observation import analyse, join
 from sim.protocol import Protocol
 from sim.rules.base import Verdict
 from sim.rules.sequential import Sequential
@@ -85,7 +85,14 @@ def standing_at(
         sd=blinded_sd(protocol, now.data),
         ratio=np.array(protocol.ratio, dtype=np.float64),
         bounds=rule.boundaries(planned).efficacy_z if isinstance(rule, Sequential) else None,
+        outside=None if protocol.subgroup is None else sign * outside(protocol, protocol.subgroup, now.data),
     )
+
+
+def outside(protocol: Protocol, subgroup: str, data: TrialData) -> Floats:
+    """Estimate of the first look among those who are not in the subgroup, analysed alone, (replicate,)."""
+    others = data.only(~protocol.estimands[subgroup].holds(data))
+    return analyse(protocol, protocol.looks[0], others)[0].estimate[0, 0]
 
 
 def blinded_sd(protocol: Protocol, data: TrialData) -> Floats:

@@ -91,6 +91,8 @@ class Standing:
         Allocation ratio, (arm,).
     bounds
         Efficacy bounds on z, (look,); None: the rule has none.
+    outside
+        Effect in those who are not in the subgroup, analysed alone, (replicate,); None: there is no subgroup.
     """
 
     look: int
@@ -108,6 +110,7 @@ class Standing:
     sd: Floats
     ratio: Floats
     bounds: Floats | None
+    outside: Floats | None = None
 
     @property
     def effect(self) -> Floats:

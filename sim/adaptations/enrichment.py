@@ -16,13 +16,13 @@ from sim.rules.combination_test import CombinationTest
 class Enrichment(Adaptation):
     """Enter only the subgroup from a look on, where the treatment seems not to help the other patients.
 
-    Either the effect outside the subgroup is below ``value``, or that in it is better than that in all
-    patients by more (both in the summary's unit, positive is better); so too where the test of all has ended
-    for futility. ``never``: both hypotheses are tested, and all enter to the end. Who comes later and is not
-    in the subgroup is turned away: that takes weeks and screening, and at most ``most_times`` the planned
-    patients come at all. Both hypotheses are closed by the inverse normal combination (Brannath et al. 2009,
-    doi:10.1002/sim.3559; Jenkins, Stone & Jennison 2011, doi:10.1002/pst.472); that of all patients is tested
-    no more once the trial is narrowed.
+    Either the effect outside the subgroup, analysed alone, is below ``value``, or that in it is better than
+    that in all patients by more (both in the summary's unit, positive is better); so too where the test of
+    all has ended for futility. ``never``: both hypotheses are tested, and all enter to the end. Who comes
+    later and is not in the subgroup is turned away: that takes weeks and screening, and at most
+    ``most_times`` the planned patients come at all. Both hypotheses are closed by the inverse normal
+    combination (Brannath et al. 2009, doi:10.1002/sim.3559; Jenkins, Stone & Jennison 2011,
+    doi:10.1002/pst.472); that of all patients is tested no more once the trial is narrowed.
     """
 
     kind: Literal["enrichment"] = "enrichment"
@@ -52,11 +52,10 @@ class Enrichment(Adaptation):
         if self.only_if == "never":
             return plan
         with np.errstate(invalid="ignore", divide="ignore"):
-            effect, information = standing.z * standing.se, standing.se**-2
-            apart = (effect * information * [[1.0], [-1.0]]).sum(axis=0)
-            outside = apart / (information[0] - information[1])
+            effect = standing.z * standing.se
             beyond = effect[1] - effect[0] > self.value
-            narrow = beyond if self.only_if == "better_by" else outside < self.value
+            below = standing.outside is not None and standing.outside < self.value
+            narrow = beyond if self.only_if == "better_by" else below
         whole, part = standing.decided
         to_come = standing.randomised < plan.size  # else there is nobody to turn away
         return replace(plan, narrowed=plan.narrowed | (~part & (narrow | whole) & to_come))
