@@ -20,6 +20,7 @@ from sim.look import Look
 from sim.operations.base import Operations
 from sim.operations.open_door import OpenDoor
 from sim.rules.base import Looks, Rule
+from sim.rules.combination_test import CombinationTest
 from sim.rules.group_sequential import GroupSequential
 from sim.rules.procedures import Multiplicity
 from sim.rules.significance import Significance
@@ -224,6 +225,11 @@ class Protocol(Part):
             raise wrong(f"{where}: goes with no other adaptation; leave the others out")
         if self.operations.treats:
             raise wrong(f"{where}: clinics would treat those who are turned away; leave the clinics out")
+        if self.operations.appointed:
+            raise wrong(
+                f"{where}: those who are turned away would keep appointments before randomisation; "
+                "leave the appointments out"
+            )
         if name not in self.estimands:
             raise wrong(f"{where}: unknown estimand '{name}':{suggest(name, self.estimands)}")
         whole, part = self.estimands[first.analysis.estimand], self.estimands[name]
@@ -231,6 +237,12 @@ class Protocol(Part):
             raise wrong(f"{where}: '{name}' needs a 'population', and the first look's estimand has none")
         if part.model_copy(update={"population": None}) != whole:
             raise wrong(f"{where}: '{name}' must differ from the first look's estimand in 'population' alone")
+        correlated = isinstance(first.rule, CombinationTest) and first.rule.intersection == "correlated"
+        if correlated and whole.summary not in ("mean_difference", "risk_difference"):
+            raise wrong(
+                f"{where}: how the subgroup's {whole.summary} correlates with that of all is known for "
+                "differences of means or shares alone; give the rules 'intersection: simes'"
+            )
         alike = first.model_copy(update={"analysis": first.analysis.model_copy(update={"estimand": name})})
         if [look.analysis.estimand for look in self.looks].count(name) != 1 or not any(
             look.model_copy(update={"when": first.when}) == alike for look in self.looks

@@ -10,7 +10,7 @@ from sim.rules.base import Looks, Verdict
 from sim.rules.combination import closed_combination, rejects, simes_intersection_p
 from sim.rules.dunnett import intersection_p, loadings
 from sim.rules.multiplicity import subsets
-from sim.rules.nested import nested_intersection_p
+from sim.rules.nested import nested_correlation, nested_intersection_p
 from sim.rules.sequential import Sequential, spending_words
 
 
@@ -35,9 +35,9 @@ class CombinationTest(Sequential):
         """End an arm at the first look where all intersections that hold it are rejected."""
         stagewise = np.asarray(looks.of(-ndtri(estimate.one_sided_p(better))), dtype=np.float64)
         z = np.moveaxis(stagewise, 2, 0)  # (look, arm, size, replicate)
-        patients = np.moveaxis(looks.of(estimate.n), 2, 0)
+        patients, se = (np.moveaxis(looks.of(values), 2, 0) for values in (estimate.n, estimate.se))
         bounds = self.boundaries(looks.fractions).efficacy_z
-        stages = [self._intersections(*stage, looks) for stage in zip(z, patients, strict=True)]
+        stages = [self._intersections(*stage, looks) for stage in zip(z, patients, se, strict=True)]
         success = rejects(closed_combination(np.stack(stages), looks.fractions), bounds)
         success &= ~np.isnan(z)  # an arm is rejected only at a look at which it was tested
         futile = np.zeros_like(success)
@@ -46,12 +46,12 @@ class CombinationTest(Sequential):
             futile = (combined < self.futile_below) & ~np.isnan(z)
         return Verdict.first(np.moveaxis(success, 0, 2), np.moveaxis(futile & ~success, 0, 2))
 
-    def _intersections(self, z: Floats, patients: Floats, looks: Looks) -> Floats:
+    def _intersections(self, z: Floats, patients: Floats, se: Floats, looks: Looks) -> Floats:
         """P-value of each intersection in one stage, (subset, …); nan where none of its arms is tested."""
         if self.intersection == "simes":
             return simes_intersection_p(ndtr(-z))
         if looks.nested:
-            return nested_intersection_p(z, patients[1] / np.maximum(patients[0], 1))
+            return nested_intersection_p(z, nested_correlation(patients, se))
         p = intersection_p(z, loadings(looks.against_control or (1.0,) * len(z), 1.0))
         tested = np.stack([(~np.isnan(z[subset])).any(axis=0) for subset in subsets(len(z))])
         return np.where(tested, p, np.nan)

@@ -23,22 +23,39 @@ def both_below(bound: ArrayLike, correlation: ArrayLike) -> Floats:
     return np.asarray(ndtr(h) ** 2 + total * angle / 2 / (2 * np.pi))
 
 
-def nested_intersection_p(z: ArrayLike, share: ArrayLike) -> Floats:
+def nested_correlation(patients: ArrayLike, se: ArrayLike) -> Floats:
+    """Return the correlation of the estimates in all patients and in the subgroup, (…).
+
+    The difference in all is that in the subgroup times its share of the patients, and a rest that does not
+    depend on it: so the covariance is share × se², and the correlation share × se of the subgroup / se of
+    all. With equal variances it is the root of the share (Spiessens & Debois 2010,
+    doi:10.1016/j.cct.2010.08.011). At most 1; nan where either standard error is.
+
+    Parameters
+    ----------
+    patients, se
+        Of all patients and of the subgroup, (2, …).
+    """
+    n, error = np.asarray(patients, dtype=float), np.asarray(se, dtype=float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.clip(n[1] / np.maximum(n[0], 1) * error[1] / error[0], 0.0, 1.0))
+
+
+def nested_intersection_p(z: ArrayLike, correlation: ArrayLike) -> Floats:
     """Return the p-value of each intersection, (subset, …) in the order of ``multiplicity.subsets``.
 
-    That of both is the probability of a larger maximum: the two correlate by the root of the share of the
-    patients who are in the subgroup (Spiessens & Debois 2010, doi:10.1016/j.cct.2010.08.011).
+    That of both is the probability of a larger maximum of two correlated normals.
 
     Parameters
     ----------
     z
         Of all patients and of the subgroup, (2, …); nan is not tested; an intersection without any is nan.
-    share
-        Of the patients who are in the subgroup, (…).
+    correlation
+        See ``nested_correlation``, (…).
     """
     given = np.asarray(z, dtype=float)
     alone = ndtr(-given)
     with np.errstate(invalid="ignore"):
-        both = 1 - both_below(given.max(axis=0), np.sqrt(np.clip(share, 0.0, 1.0)))
+        both = 1 - both_below(given.max(axis=0), correlation)
     smallest = np.fmin(*alone)  # far out, where the difference from 1 is lost in rounding
     return np.stack([*alone, np.where(np.isnan(alone).any(axis=0), smallest, np.maximum(both, smallest))])

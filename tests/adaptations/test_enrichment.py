@@ -16,8 +16,9 @@ from sim.protocol import Protocol
 from sim.rules.base import Looks
 from sim.rules.combination import closed_combination, simes_intersection_p
 from sim.rules.combination_test import CombinationTest
-from sim.rules.nested import both_below, nested_intersection_p
+from sim.rules.nested import both_below, nested_correlation, nested_intersection_p
 from sim.scenario import Scenario
+from sim.stages import _adapt, _see
 from sim.true_values import true_values
 from tests.adaptations.trials import ANCOVA, COMBINATION, SEQUENTIAL, nature, run, success
 from tests.montecarlo import assert_mc, assert_share
@@ -41,10 +42,26 @@ def test_the_intersection_is_uniform_where_nobody_is_helped():
     subgroup = normal[0]
     whole = np.sqrt(SHARE) * subgroup + np.sqrt(1 - SHARE) * normal[1]
     z = np.stack([whole, subgroup])
-    for p in (nested_intersection_p(z, SHARE)[2], nested_intersection_p(z, np.full(200_000, SHARE))[2]):
+    found = [nested_intersection_p(z, rho)[2] for rho in (SHARE**0.5, np.full(200_000, SHARE**0.5))]
+    for p in found:
         for level in (0.01, 0.025, 0.3):
             assert_share(p <= level, level, detects=0.2 * level)
     assert (simes_intersection_p(ndtr(-z))[2] <= 0.025).mean() < 0.025
+
+
+def test_the_intersection_where_the_subgroup_varies_less():
+    """Six in ten with 0.8 of the others' SD: the root of the share is too large a correlation."""
+    share, spread = 0.6, np.array([0.8, 1.0])[:, None]
+    error = spread / np.sqrt([[share], [1 - share]])
+    parts = error * np.random.default_rng(5).standard_normal((2, 500_000))
+    whole = share * parts[0] + (1 - share) * parts[1]
+    se = np.array([np.hypot(share * error[0, 0], (1 - share) * error[1, 0]), error[0, 0]])
+    rho = nested_correlation([1000, 600], se)
+    assert_share(
+        nested_intersection_p(np.stack([whole, parts[0]]) / se[:, None], rho)[2] <= 0.025,
+        0.025,
+        detects=0.0025,
+    )
 
 
 def test_simes_of_two_and_three():
@@ -90,9 +107,10 @@ def stages(effects: tuple[float, float], trials: int, narrow_below: float) -> tu
 
 def rejected(z: np.ndarray, patients: np.ndarray, rule: CombinationTest = RULE) -> np.ndarray:
     """What the rule rejects by the end, (hypothesis, trial)."""
-    estimate = np.moveaxis(-z, 0, 1)  # (hypothesis, look, trial); lower is better
-    ones, n = np.ones_like(estimate), np.moveaxis(patients, 0, 1)
-    given = Estimate(estimate, ones, np.full_like(ones, np.inf), estimate, estimate, n)
+    n = np.moveaxis(patients, 0, 1)  # (hypothesis, look, trial)
+    se = 1 / np.sqrt(n)
+    estimate = -np.moveaxis(z, 0, 1) * se  # lower is better
+    given = Estimate(estimate, se, np.full_like(se, np.inf), estimate, estimate, n)
     looks = Looks(FRACTIONS, np.arange(2)[None], nested=True)
     return rule.monitor(given, "lower", looks).success[:, 0]
 
@@ -152,10 +170,13 @@ def world(study: Study, size: float, slope: float, a_week: float = 2.0) -> Scena
     return validate(tree, Scenario, "t")
 
 
-def enriched(study: Study, **changes):
+SEVERE = {"measure": "severity", "at_least": 0.5244}
+
+
+def enriched(study: Study, population=SEVERE, **changes):
     """A trial that may be narrowed to the severe, who are three in ten."""
     primary = dump(study.protocols["small"])["estimands"]["primary"]
-    severe = primary | {"population": {"measure": "severity", "at_least": 0.5244}}
+    severe = primary | {"population": population}
     look = {"analysis": ANCOVA, "rule": COMBINATION}
     looks = [look | {"when": {"fractions": [0.5, 1]}}, look | {"analysis": ANCOVA | {"estimand": "severe"}}]
     adaptation = {"kind": "enrichment", "subgroup": "severe", "value": 0.3, **changes}
@@ -193,6 +214,33 @@ def test_who_is_turned_away(two_arm):
         beta = np.linalg.lstsq(x, data.score[used, r, -1], rcond=None)[0]
         estimate = severe_found.at_end(severe_found.estimate.estimate)
         assert estimate[0, 0, r] == pytest.approx(beta[1])
+
+
+def test_who_is_outside_is_analysed_alone(two_arm, monkeypatch):
+    """Where most are severe and the effect falls steeply, its difference to that in all tells it badly."""
+    looked, changed = [], []
+
+    def see(*given: object):
+        looked.append(_see(*given))
+        return looked[-1]
+
+    def adapt(protocol, plan, standing):
+        changed.append((standing, _adapt(protocol, plan, standing)))
+        return changed[-1][1]
+
+    monkeypatch.setattr("sim.stages._see", see)
+    monkeypatch.setattr("sim.stages._adapt", adapt)
+    most = {"measure": "severity", "at_least": -1.0}
+    run(enriched(two_arm, population=most, value=-2.7), world(two_arm, 0.0, -2.0), 1)
+    data, outside = looked[0].data, np.empty(128)
+    for r in range(128):
+        used = (data.arm[:, r] != ABSENT) & (data.covariates["severity"][:, r] < -1)
+        x = np.column_stack([np.ones(used.sum()), data.arm[used, r] == 1, data.baseline[used, r]])
+        outside[r] = -np.linalg.lstsq(x, data.score[used, r, -1], rcond=None)[0][1]
+    (standing, plan), (whole, part) = changed[0], changed[0][0].decided
+    assert standing.outside == pytest.approx(outside)
+    assert (plan.narrowed == (~part & (whole | (outside < -2.7)))).all()
+    assert 10 < plan.narrowed.sum() < 118
 
 
 def test_few_who_come_make_a_smaller_trial(two_arm):
@@ -251,6 +299,27 @@ def test_the_truth_of_a_subgroup(two_arm):
 def test_what_does_not_go_together_is_refused(two_arm, change, message):
     with pytest.raises(InputError, match=message):
         validate(dump(enriched(two_arm)) | change, Protocol, "t")
+
+
+def test_appointments_before_randomisation_are_refused(two_arm):
+    scan = {"name": "scanner", "before": "randomisation", "a_week": 2}
+    sites = {"kind": "sites", "max_weeks": 300, "appointments": [scan]}
+    with pytest.raises(InputError, match="turned away would keep appointments"):
+        validate(dump(enriched(two_arm)) | {"operations": sites}, Protocol, "t")
+
+
+def test_a_ratio_in_a_subgroup_is_closed_by_simes(two_arm):
+    tree = dump(enriched(two_arm))
+    for estimand in tree["estimands"].values():
+        estimand |= {"endpoint": "responder_30", "summary": "odds_ratio"}
+    for look in tree["looks"]:
+        chosen = look["analysis"]["estimand"]
+        look["analysis"] = {"kind": "logistic", "estimand": chosen, "measure": "odds_ratio"}
+    with pytest.raises(InputError, match="give the rules 'intersection: simes'"):
+        validate(tree, Protocol, "t")
+    for look in tree["looks"]:
+        look["rule"]["intersection"] = "simes"
+    validate(tree, Protocol, "t")
 
 
 def test_a_population_by_a_measure_that_nobody_has_is_refused(two_arm):
