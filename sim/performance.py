@@ -204,7 +204,8 @@ def _after_stopping(
 ) -> Iterator[Characteristic]:
     """Yield what estimates are worth that allow for early stops; ``bias`` and ``coverage`` are of naive ones.
 
-    ``median_unbiased_above`` is the share of trials with an estimate above the truth: by construction a half.
+    ``median_unbiased_above`` is the share of trials with an estimate above the truth: a half, since the
+    stage-wise ordering counts the futility bounds that the trials obey.
     ``early_`` and ``last_`` begin the bias among trials that ended early for efficacy, and at the last look:
     of naive, of median unbiased and of conditional estimates.
     """

@@ -18,16 +18,18 @@ LIMITS = (-8.0, 12.0)
 """Within which they are looked for."""
 
 
-def effects_after(fractions: tuple[float, ...], upper: Floats, look: Floats, z: Floats) -> Floats:
+def effects_after(
+    fractions: tuple[float, ...], bounds: tuple[Floats, Floats | None], look: Floats, z: Floats
+) -> Floats:
     """Return the effects of ``LEVELS``, (level, trial), on the scale of z at full information.
 
-    Stage-wise ordering (Tsiatis, Rosner & Mehta 1984, doi:10.2307/2530924); futility does not count. At the
-    first look they are those of a trial without looks.
+    Stage-wise ordering (Tsiatis, Rosner & Mehta 1984, doi:10.2307/2530924), of trials that obey their
+    futility bounds. At the first look they are those of a trial without looks.
 
     Parameters
     ----------
-    upper
-        Efficacy bounds on z, (look,).
+    bounds
+        Efficacy and futility bounds on z, (look,); None: there is no futility.
     look, z
         Where each trial ended, from 0, and estimate over standard error there, (trial,).
     """
@@ -35,7 +37,9 @@ def effects_after(fractions: tuple[float, ...], upper: Floats, look: Floats, z: 
     for k in range(len(fractions)):
         mine = (look == k) & np.isfinite(z)
         at = np.clip(z[mine], GRID[0], GRID[-1])
-        for level, curve in enumerate(_curves(fractions[: k + 1], tuple(float(b) for b in upper[:k]))):
+        lower = None if bounds[1] is None else tuple(float(bound) for bound in bounds[1][:k])
+        curves = _curves(fractions[: k + 1], tuple(float(bound) for bound in bounds[0][:k]), lower)
+        for level, curve in enumerate(curves):
             found[level, mine] = curve(at) + (z[mine] - at) * (k == 0)
     return found
 
@@ -77,7 +81,10 @@ def _conditional_curve(
 
 
 @lru_cache(maxsize=64)
-def _curves(information: tuple[float, ...], upper: tuple[float, ...]) -> list[PchipInterpolator]:
+def _curves(
+    information: tuple[float, ...], upper: tuple[float, ...], lower: tuple[float, ...] | None
+) -> list[PchipInterpolator]:
     """Effect at each level as a function of z at the last of these looks."""
-    ends = [Ended(np.array(information), np.array(upper), float(z)) for z in GRID]
+    stops = None if lower is None else np.array(lower)
+    ends = [Ended(np.array(information), np.array(upper), float(z), lower=stops) for z in GRID]
     return [PchipInterpolator(GRID, [effect_at(ended, level) for ended in ends]) for level in LEVELS]

@@ -57,7 +57,8 @@ class GroupSequential(Sequential):
 
     def after_stopping(self, fractions: tuple[float, ...], look: Floats, z: Floats) -> Floats:
         """Median unbiased effect and its 95 % limits, see ``effects_after``."""
-        return effects_after(fractions, self.boundaries(fractions).efficacy_z, look, z)
+        solved = self.boundaries(fractions)
+        return effects_after(fractions, (solved.efficacy_z, solved.futility_z), look, z)
 
     def after_stopping_there(self, fractions: tuple[float, ...], look: Floats, z: Floats) -> Floats:
         """Estimate of the effect given the look at which the trial ended, see ``conditional_effects``."""

@@ -24,12 +24,16 @@ class Ended:
         Estimate/SE at the last look made.
     two_sided
         Whether the mirrored bounds would have stopped the trial too.
+    lower
+        Futility bounds on z at the looks before the last one made, which the trial obeyed; None: it had none,
+        or would have gone on.
     """
 
     information: Floats
     upper: Floats
     z: float
     two_sided: bool = False
+    lower: Floats | None = None
 
     def __post_init__(self) -> None:
         if len(self.upper) != len(self.information) - 1:
@@ -46,11 +50,15 @@ class Ended:
 def stagewise_p(ended: Ended, effect: float = 0.0) -> float:
     """Return the one-sided p-value of "no more than ``effect``" under the stage-wise ordering.
 
-    Crossing earlier is more extreme; at the same look, a larger z (Tsiatis, Rosner & Mehta 1984,
-    doi:10.2307/2530924). Futility bounds are non-binding and do not count.
+    Crossing earlier is more extreme; at the same look, a larger z; then what ended for futility, the later
+    the more (Tsiatis, Rosner & Mehta 1984, doi:10.2307/2530924). That is also the probability to cross an
+    earlier efficacy bound, or to reach this look and have a larger z there. Futility bounds count where
+    ``ended`` names them: the p-value is then uniform only if they are obeyed.
     """
     upper = np.append(ended.upper, ended.z)
     lower = -upper if ended.two_sided else np.full(len(upper), -np.inf)
+    if ended.lower is not None:
+        lower[:-1] = np.maximum(lower[:-1], ended.lower)
     return float(follow(ended.information, lower, upper, (effect, effect)).crossing(effect)[1].sum())
 
 
