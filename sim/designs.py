@@ -53,9 +53,12 @@ class Design:
         common = min(len(self.shares[measure]), len(other.shares[measure]))
         return average(self.shares[measure][:common] - other.shares[measure][:common])
 
-    def beats(self, other: "Design", measures: tuple[str, ...]) -> bool:
-        """Whether it is nowhere worse and somewhere better beyond ``WITHIN`` Monte Carlo errors."""
-        gains = [(BETTER[measure], self.less(other, measure)) for measure in measures]
+    def beats(self, other: "Design", better: Mapping[str, int]) -> bool:
+        """Whether it is nowhere worse and somewhere better beyond ``WITHIN`` Monte Carlo errors.
+
+        ``better`` has the measures that count, and whether more is better (1) or worse (-1).
+        """
+        gains = [(sign, self.less(other, measure)) for measure, sign in better.items()]
         surely = any(sign * gain.value > WITHIN * gain.mcse for sign, gain in gains)
         return surely and all(sign * gain.value >= 0 for sign, gain in gains)
 
@@ -89,18 +92,20 @@ class Choice:
         Raises
         ------
         InputError
-            There are no costs beside which a success could have a worth.
+            There are no costs beside which a success could have a worth, or a success is an error.
         """
         nature = study.scenarios[scenario]
+        success = success_metric(nature, next(iter(study.protocols.values())).looks[0].rule)
         known = [m for m in BETTER if all(m in design.shares for design in designs)]
         if worth is not None:
             if "cost" not in known:
                 raise InputError("--worth: the run's scenario has no costs to set against it")
+            if success == "type_1_error":
+                raise InputError("--worth: under a null scenario a success is an error, and worth nothing")
             designs = [design.worth(worth) for design in designs]
             known.append("net_benefit")
-        rule = next(iter(study.protocols.values())).looks[0].rule
         currency = nature.costs.currency if nature.costs else None
-        return cls(scenario, success_metric(nature, rule), tuple(designs), tuple(known), currency)
+        return cls(scenario, success, tuple(designs), tuple(known), currency)
 
     @classmethod
     def of(
@@ -128,7 +133,9 @@ class Choice:
 
     def front(self) -> tuple[Design, ...]:
         """Designs that no other one beats in all that is measured; the net benefit follows from the rest."""
-        judged = tuple(m for m in self.measures if m != "net_benefit")
+        judged = {m: BETTER[m] for m in self.measures if m != "net_benefit"}
+        if self.success == "type_1_error":
+            judged["success"] = -1
         return tuple(d for d in self.designs if not any(other.beats(d, judged) for other in self.designs))
 
     def verdict(self, one: Design, other: Design, measure: str) -> str:

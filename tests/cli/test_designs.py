@@ -82,6 +82,13 @@ def test_a_design_that_is_nowhere_worse_beats_another_beyond_the_error_alone():
     assert Choice("s", "power", sure, ("success", "patients")).front() == sure[:1]
 
 
+def test_under_the_null_less_success_is_better():
+    careful, bold = design("careful", 0.02, 100, noise=0.01), design("bold", 0.05, 100, noise=0.01)
+    choice = Choice("null", "type_1_error", (bold, careful), ("success", "patients"))
+    assert choice.front() == (careful,)
+    assert Choice("s", "power", (bold, careful), ("success", "patients")).front() == (bold,)
+
+
 def test_the_command_says_draws_and_refuses(folder, tmp_path, capsys):
     figure = tmp_path / "designs.png"
     asked = ("compare", folder, "--scenario", "expected")
