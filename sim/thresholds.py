@@ -16,6 +16,9 @@ from sim.trial import simulate
 
 Floats = NDArray[np.float64]
 
+FRESH = 2_000_000
+"""First block of the null trials: patients that neither the study's runs nor its sample size meet."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -74,7 +77,7 @@ def null_maxima(study: Study, question: Question, plan: Plan) -> Floats:
         raise InputError(f"--scenario: '{question.scenario}' is not marked 'null: true'")
     if protocol.is_staged:
         raise InputError("--protocol: its looks change the trial; allowed: looks at shares of the patients")
-    blocks = range(-(-question.replicates // BLOCK_SIZE))
+    blocks = range(FRESH, FRESH + -(-question.replicates // BLOCK_SIZE))
     nature = scenario.only(protocol)
     jobs = [NullJob(protocol, nature, question.beyond, study.seed, block, plan.files) for block in blocks]
     found: dict[int, Floats] = {}

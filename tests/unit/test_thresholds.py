@@ -11,7 +11,7 @@ from sim.core.errors import InputError
 from sim.core.loading import dump
 from sim.rules.group_sequential import GroupSequential
 from sim.rules.threshold import calibrate
-from sim.thresholds import Question, null_maxima
+from sim.thresholds import NullJob, Question, largest, null_maxima
 from tests.cli.calling import call
 from tests.montecarlo import assert_share
 
@@ -38,6 +38,17 @@ def test_the_threshold_is_that_of_a_constant_bound(two_arm, fractions, trials, d
     limits = calibrate(found, 0.025, confidence=0.9999)
     assert limits.low < exact < limits.high
     assert np.mean(found > limits.threshold) <= 0.025
+
+
+def test_the_null_trials_are_none_of_the_studys_own(two_arm):
+    """A run of the study then asks fresh patients whether the threshold holds."""
+    found = null_maxima(two_arm, Question("small", "null", 0.0, 128), Plan(workers=1))
+    protocol, scenario = (
+        two_arm.protocols["small"],
+        two_arm.scenarios["null"].only(two_arm.protocols["small"]),
+    )
+    own = largest(NullJob(protocol, scenario, 0.0, two_arm.seed, 0, ()))
+    assert not np.isin(found, own).any()
 
 
 def test_the_command_and_what_it_refuses(two_arm_file, two_arm, capsys):
