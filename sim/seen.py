@@ -92,7 +92,7 @@ def standing_at(
 def outside(protocol: Protocol, subgroup: str, data: TrialData) -> Floats:
     """Estimate of the first look among those who are not in the subgroup, analysed alone, (replicate,)."""
     others = data.only(~protocol.estimands[subgroup].holds(data))
-    return analyse(protocol, protocol.looks[0], others)[0].estimate[0, 0]
+    return np.asarray(analyse(protocol, protocol.looks[0], others)[0].estimate[0, 0])
 
 
 def blinded_sd(protocol: Protocol, data: TrialData) -> Floats:
