@@ -102,7 +102,8 @@ def decide(
         else:
             success = np.array(looks.of(look.rule.success(estimate, better)), dtype=bool)
             at = np.broadcast_to(ended, (len(success), *ended.shape))
-            won = np.take_along_axis(success, at[:, :, None], axis=2)[:, :, 0]
+            size, replicate = np.indices(ended.shape, sparse=True)
+            won = success[:, size, ended, replicate]
             found = Verdict(at, won, np.zeros_like(won))
         name = look.analysis.estimand
         arms = protocol.estimands[name].contrast.of

@@ -1,6 +1,7 @@
 """A protocol: what we choose."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
@@ -380,9 +381,7 @@ class Protocol(Part):
         Patients pass the primary visit in the order of their randomisation, so an interim look at a
         share of the patients is a cut of the first ones.
         """
-        wanted = np.ceil(np.outer(sizes, self.fractions) - 1e-9).astype(np.int64)
-        cuts = sorted({*wanted.ravel().tolist()})
-        return tuple(cuts), Looks(self.fractions, np.searchsorted(cuts, wanted))
+        return _looks_of(sizes, self.fractions)
 
     @property
     def chosen_by(self) -> set[str]:
@@ -481,3 +480,10 @@ class Protocol(Part):
             shared = f"share the one-sided level {self.looks[0].rule.alpha:g} {self.multiplicity.words()}"
             sentences.append(f"The {len(self.hypotheses)} hypotheses {shared}.")
         return sentences
+
+
+@lru_cache(maxsize=64)
+def _looks_of(sizes: tuple[int, ...], fractions: tuple[float, ...]) -> tuple[tuple[int, ...], Looks]:
+    wanted = np.ceil(np.outer(sizes, fractions) - 1e-9).astype(np.int64)
+    cuts = sorted({*wanted.ravel().tolist()})
+    return tuple(cuts), Looks(fractions, np.searchsorted(cuts, wanted))

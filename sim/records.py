@@ -150,13 +150,18 @@ def _estimates(
     true = np.full((arms, BLOCK_SIZE), np.nan) if truth is None else truth
     found |= {"success": verdict.success, "look": verdict.look + 1, "futile": verdict.futile}
     found["truth"] = true[:, None]
-    rows = {
-        "replicate": np.tile(replicate, arms * len(sizes)),
-        "n": np.tile(np.repeat(sizes, BLOCK_SIZE), arms),
-        "estimand": np.full(arms * len(sizes) * BLOCK_SIZE, finding.estimand),
-        "arm": np.repeat(finding.arms, len(sizes) * BLOCK_SIZE),
-    }
+    rows = {"replicate": np.tile(replicate, arms * len(sizes))} | _keys(finding.estimand, finding.arms, sizes)
     return rows | {name: _flat(values, shape) for name, values in found.items()}
+
+
+@lru_cache(maxsize=64)
+def _keys(estimand: str, arms: tuple[str, ...], sizes: tuple[int, ...]) -> Table:
+    """Columns that say what estimates are of: the same in every block."""
+    return {
+        "n": np.tile(np.repeat(sizes, BLOCK_SIZE), len(arms)),
+        "estimand": np.full(len(arms) * len(sizes) * BLOCK_SIZE, estimand),
+        "arm": np.repeat(arms, len(sizes) * BLOCK_SIZE),
+    }
 
 
 def _flat(values: Column, shape: tuple[int, ...]) -> Column:
@@ -172,13 +177,18 @@ def _arms(protocol: Protocol, record: TrialRecord, replicate: Column) -> Table:
     others = [_other_counts(protocol, record, visit, arm_of) for visit in range(visits)]
     counts |= {name: np.stack([other[name] for other in others]) for name in others[0]}
     counts |= _happened_before(arm_of, record.events, protocol, groups)
-    names = np.array([arm.name for arm in protocol.arms])
-    table = {
-        "replicate": np.tile(replicate, visits * arms),
-        "arm": np.tile(np.repeat(names, BLOCK_SIZE), visits),
-        "week": np.repeat(np.array(protocol.visits), arms * BLOCK_SIZE),
-    }
+    names = tuple(arm.name for arm in protocol.arms)
+    table = {"replicate": np.tile(replicate, visits * arms)} | _arm_keys(names, protocol.visits)
     return table | {name: values[:, :arms].ravel() for name, values in counts.items()}
+
+
+@lru_cache(maxsize=64)
+def _arm_keys(names: tuple[str, ...], visits: tuple[float, ...]) -> Table:
+    """Columns that say which arm and visit counts are of: the same in every block."""
+    return {
+        "arm": np.tile(np.repeat(names, BLOCK_SIZE), len(visits)),
+        "week": np.repeat(np.array(visits), len(names) * BLOCK_SIZE),
+    }
 
 
 def _grouped(record: TrialRecord, arms: int) -> tuple[Column, int]:
@@ -283,18 +293,19 @@ class ScoreGrid:
         scores
             At baseline and at each visit, (patient, replicate).
         """
-        row = np.empty(arm.shape, dtype=np.int64)
+        row = np.empty(arm.shape, dtype=np.int32)
         find_rows(arm, np.ascontiguousarray(self.steps(scores[0])), self.levels, row)
         table = np.empty((arms * BLOCK_SIZE, self.levels * (self.levels + 1)))
-        sums = np.empty((len(self.names), len(scores), len(table)))
+        sums = np.empty((len(scores), len(table), len(self.names)))
         for visit, score in enumerate(scores):
             table.fill(0.0)
             tally(row, np.ascontiguousarray(self.steps(score)), self.levels, table.reshape(-1))
-            sums[:, visit] = (table @ self.features).T
-        whole = ("score_sum", "score_squares", "start_sum")
+            np.matmul(table, self.features, out=sums[visit])
+        real = ("score_sum", "score_squares", "start_sum")
+        shape = len(scores), arms, BLOCK_SIZE
         return {
-            name: (found if name in whole else found.astype(np.int64)).reshape(len(scores), arms, BLOCK_SIZE)
-            for name, found in zip(self.names, sums, strict=True)
+            name: found.astype(np.float64 if name in real else np.int64).reshape(shape)
+            for name, found in zip(self.names, sums.transpose(2, 0, 1), strict=True)
         }
 
 

@@ -161,7 +161,7 @@ def calendar(
     analysed
         Patients with the primary visit at that look, (size, replicate).
     """
-    due = np.take_along_axis(enrolled, analysed - 1, axis=0) + protocol.last_week
+    due = enrolled[analysed - 1, np.arange(enrolled.shape[1])] + protocol.last_week
     late = due > protocol.operations.latest
     week = np.where(late, protocol.operations.latest, due)
     randomised = np.zeros(week.shape, dtype=np.int64)

@@ -1,7 +1,7 @@
 """What an analysis gives: an estimate for each compared arm, sample size and replicate."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -45,8 +45,7 @@ class Estimate:
     @classmethod
     def by_t(cls, estimate: Floats, se: Floats, df: Floats, n: Floats) -> "Estimate":
         """Complete an estimate by its t interval."""
-        known, place = np.unique(df, return_inverse=True)  # trials differ little in their degrees of freedom
-        half = stdtrit(known, 0.5 + LEVEL / 2)[place.reshape(np.shape(df))] * se
+        half = critical(df) * se
         df, n = np.broadcast_to(df, estimate.shape), np.broadcast_to(n, estimate.shape)
         return cls(estimate, se, df, estimate - half, estimate + half, n)
 
@@ -77,6 +76,24 @@ class Estimate:
         margin where higher is. A failed estimate gives nan.
         """
         return np.asarray(1 - self.one_sided_p(better, margin))
+
+
+MOST_KEPT = 2**16
+"""Whole degrees of freedom below which critical values are kept."""
+
+
+def critical(df: Floats) -> Floats:
+    """Critical values of the two-sided 95 % interval by t, same shape as ``df``; nan where it is nan."""
+    if not ((df >= 0) & (df < MOST_KEPT) & (df == np.floor(df))).all():
+        known, place = np.unique(df, return_inverse=True)
+        return np.asarray(stdtrit(known, 0.5 + LEVEL / 2)[place.reshape(np.shape(df))])
+    return _critical_values(2 ** int(df.max()).bit_length())[df.astype(np.int64)]
+
+
+@cache
+def _critical_values(number: int) -> Floats:
+    """Critical values of 0, 1, … degrees of freedom: most analyses have whole ones."""
+    return np.asarray(stdtrit(np.arange(number, dtype=np.float64), 0.5 + LEVEL / 2))
 
 
 class Analysis(Family):

@@ -113,9 +113,9 @@ class Rule(Family):
 
     def monitor(self, estimate: Estimate, better: str, looks: Looks) -> Verdict:
         """Follow a trial from look to look; by default only the last look decides."""
-        success = np.array(looks.of(self.success(estimate, better)), dtype=bool)
-        success[:, :, :-1] = False
-        return Verdict.first(success, np.zeros_like(success))
+        success = np.array(self.success(estimate, better)[:, looks.place[:, -1]], dtype=bool)
+        last = np.full(success.shape, len(looks.fractions) - 1)
+        return Verdict(last, success, np.zeros_like(success))
 
     def words(self) -> str:
         """Say the rule in words."""
