@@ -26,10 +26,6 @@ Ints = NDArray[np.integer]
 Mask = NDArray[np.bool_]
 
 
-AT_A_TIME = 64
-"""Patients whose departures are drawn together: few, so that the numbers stay in the processor's cache."""
-
-
 @dataclass(frozen=True)
 class World:
     """The same patients before they meet an arm: who they are and what would happen.
@@ -271,11 +267,8 @@ def _departures(factor: Floats, weeks: Floats, lasting: Floats, streams: Streams
     A stream a visit, so a later one moves no earlier. ``factor`` is that of their covariance,
     (visit, visit, replicate).
     """
-    generators = [streams(f"departure week {week:g}") for week in weeks]
     found = np.empty((len(weeks), *lasting.shape))
-    normal = np.empty((len(weeks), AT_A_TIME, BLOCK_SIZE))
-    for first in range(0, len(lasting), AT_A_TIME):
-        for generator, own in zip(generators, normal, strict=True):
-            generator.standard_normal(out=own[: len(lasting) - first])
-        correlate(factor, normal, lasting, first, found)
+    for week, own in zip(weeks, found, strict=True):
+        streams(f"departure week {week:g}").standard_normal(out=own)
+    correlate(factor, lasting, found)
     return found.transpose(1, 2, 0)

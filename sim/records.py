@@ -184,11 +184,11 @@ def _arms(protocol: Protocol, record: TrialRecord, replicate: Column) -> Table:
 
 @lru_cache(maxsize=64)
 def _arm_keys(names: tuple[str, ...], visits: tuple[float, ...]) -> Table:
-    """Columns that say which arm and visit counts are of: the same in every block."""
-    return {
-        "arm": np.tile(np.repeat(names, BLOCK_SIZE), len(visits)),
-        "week": np.repeat(np.array(visits), len(names) * BLOCK_SIZE),
-    }
+    """Columns that say which arm and visit counts are of: the same in every block, not to be written to."""
+    arm = np.tile(np.repeat(names, BLOCK_SIZE), len(visits))
+    week = np.repeat(np.array(visits), len(names) * BLOCK_SIZE)
+    arm.flags.writeable = week.flags.writeable = False
+    return {"arm": arm, "week": week}
 
 
 def _grouped(record: TrialRecord, arms: int) -> tuple[Column, int]:

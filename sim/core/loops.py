@@ -39,28 +39,27 @@ def compiled(loop: Callable[Arguments, None]) -> Callable[Arguments, None]:
 
 
 @compiled
-def correlate(factor: Floats, normal: Floats, start: Floats, first: int, out: Floats) -> None:
-    """Write ``start`` + ``factor`` · ``normal`` of the patients from ``first`` on into ``out``.
+def correlate(factor: Floats, start: Floats, normal: Floats) -> None:
+    """Write ``start`` + ``factor`` · ``normal`` over ``normal``, the last visit first.
 
     Parameters
     ----------
     factor
         Lower triangular, (visit, visit, replicate).
-    normal
-        Of these patients, (visit, patient, replicate).
-    start, out
-        Of all patients, (patient, replicate) and (visit, patient, replicate).
+    start, normal
+        (patient, replicate) and (visit, patient, replicate).
     """
     visits, patients, replicates = normal.shape
-    for patient in range(min(patients, len(start) - first)):
-        for visit in range(visits):
+    total = np.empty(replicates)
+    for patient in range(patients):
+        for visit in range(visits - 1, -1, -1):
             for r in range(replicates):
-                out[visit, first + patient, r] = factor[visit, 0, r] * normal[0, patient, r]
+                total[r] = factor[visit, 0, r] * normal[0, patient, r]
             for earlier in range(1, visit + 1):
                 for r in range(replicates):
-                    out[visit, first + patient, r] += factor[visit, earlier, r] * normal[earlier, patient, r]
+                    total[r] += factor[visit, earlier, r] * normal[earlier, patient, r]
             for r in range(replicates):
-                out[visit, first + patient, r] += start[first + patient, r]
+                normal[visit, patient, r] = total[r] + start[patient, r]
 
 
 @compiled

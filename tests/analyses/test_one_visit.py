@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy import stats
+from scipy.special import stdtrit
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from sim.analyses.ancova import Ancova
-from sim.analyses.base import Analysis, Estimate
+from sim.analyses.base import Analysis, Estimate, critical
 from sim.analyses.data_set import Covariate, DataSet
 from sim.analyses.logistic import Logistic
 from sim.analyses.responder_difference import ResponderDifference
@@ -204,3 +205,20 @@ def test_dependent_columns_are_no_result():
     twice = replace(data, covariates=(Covariate("again", data.baseline.values),))
     with pytest.raises(RunError, match="linearly dependent"):
         Ancova(estimand="x").analyse(twice)
+
+
+@pytest.mark.parametrize(
+    "df",
+    [
+        [[3.0, 1.0], [270.0, 3.0]],
+        [[2.5, 7.0]],
+        [[np.inf, 4.0]],
+        [[np.nan, 4.0]],
+        [[0.0, -1.0]],
+        [[1e9, 70000.0]],
+    ],
+)
+def test_critical_values_are_the_quantiles_of_t(df):
+    found = critical(np.array(df))
+    assert found.shape == np.shape(df)
+    assert np.array_equal(found, stdtrit(np.array(df), 0.975), equal_nan=True)
