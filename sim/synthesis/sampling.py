@@ -11,10 +11,12 @@ import nutpie
 import pymc as pm
 import pytensor
 import pytensor.tensor as pt
+import xarray as xr
 from pytensor.compile.mode import Mode
 from pytensor.graph.replace import vectorize_graph
 
 from sim.synthesis.covariates import SLOPES
+from sim.synthesis.density import FREE, Flattened, flatten
 from sim.synthesis.question import Sampling
 
 MOST_RHAT, LEAST_ESS = 1.01, 400
@@ -47,6 +49,7 @@ class Compiled:
     """
 
     model: pm.Model
+    flat: Flattened
     sampler: Any
 
     @classmethod
@@ -54,13 +57,23 @@ class Compiled:
         """Compile the density and its gradient (nutpie, numba backend)."""
         before, numba.config.OPT = numba.config.OPT, LIGHT  # type: ignore[attr-defined]
         try:
-            names = [variable.name for variable in model.free_RVs]
-            return cls(model, nutpie.compile_pymc_model(model, backend="numba", var_names=names))
+            flat = flatten(model)
+            return cls(model, flat, nutpie.compile_pymc_model(flat.model, backend="numba"))
         finally:
             numba.config.OPT = before  # type: ignore[attr-defined]
 
     def with_data(self, data: Mapping[str, Any]) -> Self:
-        """The same model of other data of the same shapes; what is derived must not depend on them."""
+        """The same model of other data; what is derived must not depend on them.
+
+        Raises
+        ------
+        ValueError
+            Data of another shape: the compiled loops have theirs for good.
+        """
+        for name, value in data.items():
+            had = self.flat.model[name].get_value().shape
+            if np.shape(value) != had:
+                raise ValueError(f"{name}: shape {np.shape(value)} where the model has {had}")
         return replace(self, sampler=self.sampler.with_data(**data))
 
     def draw(self, sampling: Sampling, seed: int, progress: bool) -> Any:
@@ -83,7 +96,8 @@ class Compiled:
         except KeyboardInterrupt:
             sampler.cancel()
             raise
-        posterior.posterior = posterior.posterior.assign(derived(self.model, posterior.posterior))
+        drawn = xr.Dataset(self.flat.named(posterior.posterior[FREE]), posterior.posterior.coords)
+        posterior.posterior = drawn.assign(derived(self.model, drawn))
         return posterior
 
 

@@ -57,6 +57,9 @@ class RatesCase:
     modules: tuple[str, ...] = (
         "sim.synthesis.rates_model",
         "sim.synthesis.hazards",
+        "sim.synthesis.page",
+        "sim.synthesis.plain_loops",
+        "sim.synthesis.density",
         "sim.synthesis.sampling:Compiled",
         "sim.synthesis.sampling:derived",
         "tests.calibration.case",
