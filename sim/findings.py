@@ -102,8 +102,7 @@ def decide(
         else:
             success = np.array(looks.of(look.rule.success(estimate, better)), dtype=bool)
             at = np.broadcast_to(ended, (len(success), *ended.shape))
-            size, replicate = np.indices(ended.shape, sparse=True)
-            won = success[:, size, ended, replicate]
+            won = success[:, np.arange(len(ended))[:, None], ended, np.arange(ended.shape[1])]
             found = Verdict(at, won, np.zeros_like(won))
         name = look.analysis.estimand
         arms = protocol.estimands[name].contrast.of

@@ -112,7 +112,7 @@ def create(protocol: Protocol, scenario: Scenario, truth: Truth, n: int, streams
     own = _departures(truth.departure_factor, protocol.weeks, cohort.true, streams)
     cohort.add_flare(own, protocol.weeks)
     _let_clusters_differ(own, protocol, truth, streams)
-    trajectories = Trajectories(protocol.weeks, own, truth.course.at(protocol.weeks), effects)
+    trajectories = Trajectories(protocol.weeks, own, truth.course.planned(protocol.weeks), effects)
     baseline = protocol.pain.scale.score(cohort.rating.copy())
     starts = {
         name: levels.start(covariates, baseline.shape, OwnWay(name, streams))

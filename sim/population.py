@@ -172,7 +172,8 @@ class Population(Part):
         """The rules that choose among these patients: a population without ages knows no rule on age."""
         age = eligibility.age if "age" in self.covariates else None
         if self.described_at == "clinic":
-            return eligibility.model_copy(update={"age": age})
+            known = age is eligibility.age
+            return eligibility if known else eligibility.model_copy(update={"age": age})
         return Eligibility(age=None if self._hangs_on_pain("age") else age)
 
     def _hangs_on_pain(self, name: str) -> bool:

@@ -433,7 +433,7 @@ class Protocol(Part):
     def last_week(self) -> float:
         """Latest week that any look's estimand, or its analysis' second period, asks for."""
         asked = [self.estimands[look.analysis.estimand].visit for look in self.looks]
-        return max(*asked, *(getattr(look.analysis, "second", 0.0) for look in self.looks))
+        return float(max(*asked, *(vars(look.analysis).get("second", 0.0) for look in self.looks)))
 
     @property
     def primary_week(self) -> float:

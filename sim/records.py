@@ -47,11 +47,8 @@ class BlockTables:
 def tabulate(protocol: Protocol, record: TrialRecord, block: int, truth: Mapping[str, Floats]) -> BlockTables:
     """Lay a block's record out as tables; ``truth`` (compared arm, replicate) may be empty."""
     replicate = block * BLOCK_SIZE + np.arange(BLOCK_SIZE)
-    estimates = [
-        _estimates(protocol, f, record.sizes, replicate, truth.get(f.estimand)) for f in record.findings
-    ]
     return BlockTables(
-        estimates=_stack(estimates),
+        estimates=_estimates(protocol, record, replicate, truth),
         arms=_arms(protocol, record, replicate),
         trials=_stack(
             [
@@ -131,8 +128,38 @@ def _stack(rows: list[Table]) -> Table:
 
 
 def _estimates(
-    protocol: Protocol, finding: Finding, sizes: tuple[int, ...], replicate: Column, truth: Floats | None
+    protocol: Protocol, record: TrialRecord, replicate: Column, truth: Mapping[str, Floats]
 ) -> Table:
+    """Lay the findings out: a row for each estimand × compared arm × size × replicate."""
+    keys = _keys(tuple((found.estimand, found.arms) for found in record.findings), record.sizes)
+    rows = [
+        _found(protocol, found, len(record.sizes), truth.get(found.estimand)) for found in record.findings
+    ]
+    return {"replicate": np.tile(replicate, len(keys["n"]) // BLOCK_SIZE)} | keys | _stack(rows)
+
+
+@lru_cache(maxsize=64)
+def _keys(found: tuple[tuple[str, tuple[str, ...]], ...], sizes: tuple[int, ...]) -> Table:
+    """Columns that say what estimates are of (estimand and compared arms): the same in every block."""
+    rows = [
+        {
+            "n": np.tile(np.repeat(sizes, BLOCK_SIZE), len(arms)),
+            "estimand": np.full(len(arms) * len(sizes) * BLOCK_SIZE, estimand),
+            "arm": np.repeat(arms, len(sizes) * BLOCK_SIZE),
+        }
+        for estimand, arms in found
+    ]
+    return _shared(_stack(rows))
+
+
+def _shared(table: Table) -> Table:
+    """Refuse to be written to: blocks have these columns in common."""
+    for column in table.values():
+        column.flags.writeable = False
+    return table
+
+
+def _found(protocol: Protocol, finding: Finding, sizes: int, truth: Floats | None) -> Table:
     """Lay one finding out: a row for each compared arm × size × replicate."""
     estimate, verdict = finding.estimate, finding.verdict
     better = protocol.better(finding.estimand)
@@ -146,22 +173,11 @@ def _estimates(
         "p": estimate.one_sided_p(better),
     }
     found: Table = {name: finding.at_end(values) for name, values in quantities.items()}
-    arms, shape = len(finding.arms), (len(finding.arms), len(sizes), BLOCK_SIZE)
+    arms, shape = len(finding.arms), (len(finding.arms), sizes, BLOCK_SIZE)
     true = np.full((arms, BLOCK_SIZE), np.nan) if truth is None else truth
     found |= {"success": verdict.success, "look": verdict.look + 1, "futile": verdict.futile}
     found["truth"] = true[:, None]
-    rows = {"replicate": np.tile(replicate, arms * len(sizes))} | _keys(finding.estimand, finding.arms, sizes)
-    return rows | {name: _flat(values, shape) for name, values in found.items()}
-
-
-@lru_cache(maxsize=64)
-def _keys(estimand: str, arms: tuple[str, ...], sizes: tuple[int, ...]) -> Table:
-    """Columns that say what estimates are of: the same in every block."""
-    return {
-        "n": np.tile(np.repeat(sizes, BLOCK_SIZE), len(arms)),
-        "estimand": np.full(len(arms) * len(sizes) * BLOCK_SIZE, estimand),
-        "arm": np.repeat(arms, len(sizes) * BLOCK_SIZE),
-    }
+    return {name: _flat(values, shape) for name, values in found.items()}
 
 
 def _flat(values: Column, shape: tuple[int, ...]) -> Column:
@@ -184,11 +200,9 @@ def _arms(protocol: Protocol, record: TrialRecord, replicate: Column) -> Table:
 
 @lru_cache(maxsize=64)
 def _arm_keys(names: tuple[str, ...], visits: tuple[float, ...]) -> Table:
-    """Columns that say which arm and visit counts are of: the same in every block, not to be written to."""
+    """Columns that say which arm and visit counts are of: the same in every block."""
     arm = np.tile(np.repeat(names, BLOCK_SIZE), len(visits))
-    week = np.repeat(np.array(visits), len(names) * BLOCK_SIZE)
-    arm.flags.writeable = week.flags.writeable = False
-    return {"arm": arm, "week": week}
+    return _shared({"arm": arm, "week": np.repeat(np.array(visits), len(names) * BLOCK_SIZE)})
 
 
 def _grouped(record: TrialRecord, arms: int) -> tuple[Column, int]:

@@ -57,6 +57,18 @@ class MeanCourse:
         """
         return np.asarray(self.change[:, None] * np.expm1(-np.log(2) * weeks / self.half_weeks[:, None]))
 
+    def planned(self, weeks: Floats) -> Floats:
+        """Mean change at the planned visits, (replicate, visit): the same array whenever it is asked for."""
+        key = weeks.tobytes()
+        if key not in self._planned:
+            self._planned[key] = self.at(weeks)
+        return self._planned[key]
+
+    @cached_property
+    def _planned(self) -> dict[bytes, Floats]:
+        """Changes that were asked for."""
+        return {}
+
 
 @dataclass(frozen=True)
 class ArmEffect:
@@ -135,12 +147,15 @@ class Trajectories:
         ``therapists`` adds to the size of each patient's effect, (patient, replicate).
         """
         latent = visit_by_visit(*self.own.shape)
-        shares = np.stack([effect.planned(self.weeks) for effect in self.effects])
         personal = therapists is not None or any(effect.is_personal for effect in self.effects)
-        shift = self.course + (0.0 if personal else self._mean_sizes()[:, :, None] * shares)
-        by_visit = np.array(np.broadcast_to(shift, shares.shape).transpose(2, 0, 1), order="C")
-        add_by_arm(self.own.transpose(2, 0, 1), arm, by_visit, latent.transpose(2, 0, 1))
         if personal:
+            shift = np.repeat(self.course.T[:, None], len(self.effects), axis=1)
+        else:
+            effects = tuple(Same(effect) for effect in self.effects)
+            shift = _mean_shift(Same(self.course), effects, self.weeks.tobytes())
+        add_by_arm(self.own.transpose(2, 0, 1), arm, shift, latent.transpose(2, 0, 1))
+        if personal:
+            shares = np.stack([effect.planned(self.weeks) for effect in self.effects])
             self._add_personal(latent, arm, therapists, shares)
         if self.start is not None:
             self._begin_late(latent, arm, self.start, therapists)
@@ -241,6 +256,14 @@ def effects_of(
             effect = replace(effect, size=levels.persons.size(levels.size, scores, shape, streams))
         found.append(effect)
     return tuple(found)
+
+
+@lru_cache(maxsize=64)
+def _mean_shift(course: Same[Floats], effects: tuple[Same[ArmEffect], ...], weeks: bytes) -> Floats:
+    """Mean change under every arm where patients do not differ, (visit, arm, replicate), points."""
+    shares = np.stack([effect.value.planned(np.frombuffer(weeks)) for effect in effects])
+    sizes = np.stack([effect.value.size for effect in effects])
+    return np.ascontiguousarray((course.value + sizes[:, :, None] * shares).transpose(2, 0, 1))
 
 
 @lru_cache(maxsize=64)

@@ -116,11 +116,11 @@ def _moments(observed: Observations) -> tuple[Floats, Floats, Floats]:
     sums = np.zeros((6, observed.arms, len(sizes), observed.arm.shape[1]))
     scores = np.ascontiguousarray(observed.baseline), np.ascontiguousarray(observed.value)
     add_moments(np.ascontiguousarray(observed.arm, dtype=np.int64), scores, CENTRE, np.array(sizes), sums)
-    n, sx, sy, xx, xy, yy = sums
+    n, x, y = sums[:3]
     with np.errstate(divide="ignore", invalid="ignore"):
-        squares = np.stack([xx - sx * sx / n, xy - sx * sy / n, yy - sy * sy / n])
+        squares = sums[3:] - np.array([x * x, x * y, y * y]) / n
         squares = np.where(n > 0, squares, 0.0)  # an arm that recruits no more has nobody in a later stage
-        return n, np.stack([sx / n, sy / n]), squares
+        return n, sums[1:3] / n, squares
 
 
 def _contrasts(observed: Observations, n: Floats, means: tuple[Floats, Floats], within: Floats) -> Estimate:

@@ -53,13 +53,13 @@ def correlate(factor: Floats, start: Floats, normal: Floats) -> None:
     total = np.empty(replicates)
     for patient in range(patients):
         for visit in range(visits - 1, -1, -1):
-            for r in range(replicates):
-                total[r] = factor[visit, 0, r] * normal[0, patient, r]
-            for earlier in range(1, visit + 1):
+            total[:] = 0.0
+            for earlier in range(visit):
                 for r in range(replicates):
                     total[r] += factor[visit, earlier, r] * normal[earlier, patient, r]
             for r in range(replicates):
-                normal[visit, patient, r] = total[r] + start[patient, r]
+                own = factor[visit, visit, r] * normal[visit, patient, r]
+                normal[visit, patient, r] = total[r] + own + start[patient, r]
 
 
 @compiled
