@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.core.parts import Family
+from sim.core.parts import Family, wrong
 from sim.rules.base import Rule
 
 Floats = NDArray[np.float64]
@@ -153,6 +153,8 @@ class Adaptation(Family):
     home: ClassVar[str] = "sim.adaptations"
     sets_shares: ClassVar[bool] = False
     """Whether new patients are allocated by shares that follow what was seen."""
+    by_stages: ClassVar[bool] = False
+    """Whether the level holds only if stages are combined, and only for one compared arm."""
 
     @property
     def narrows_to(self) -> str | None:
@@ -165,6 +167,11 @@ class Adaptation(Family):
 
     def check(self, rule: Rule, compared: int) -> None:
         """Refuse a rule, or a number of compared arms, that the adaptation cannot work with."""
+        kind = self.model_dump().get("kind", "adaptation")
+        if self.by_stages and not rule.by_stage:
+            raise wrong(f"{kind}: the level holds with a rule of kind 'combination' only")
+        if self.by_stages and compared > 1:
+            raise wrong(f"{kind}: of a trial of one compared arm and a control")
 
     def adapt(self, plan: Plan, standing: Standing) -> Plan:
         """Change the plan at a look."""

@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from sim.adaptations.base import Adaptation, Plan, Standing
-from sim.core.parts import wrong
-from sim.rules.base import Rule
-from sim.rules.combination_test import CombinationTest
 
 
 class Enrichment(Adaptation):
@@ -25,6 +22,7 @@ class Enrichment(Adaptation):
     doi:10.1002/pst.472); that of all patients is tested no more once the trial is narrowed.
     """
 
+    by_stages: ClassVar[bool] = True
     kind: Literal["enrichment"] = "enrichment"
     subgroup: str = Field(description="estimand of the subgroup, otherwise as the first look's")
     only_if: Literal["outside_below", "better_by", "never"] = "outside_below"
@@ -39,13 +37,6 @@ class Enrichment(Adaptation):
     def most(self, n: int) -> int:
         """Return how many may come, those who are turned away included."""
         return n if self.only_if == "never" else int(np.ceil(n * self.most_times))
-
-    def check(self, rule: Rule, compared: int) -> None:
-        """Refuse a rule whose level would not hold, and several arms."""
-        if not isinstance(rule, CombinationTest):
-            raise wrong("enrichment: the level holds with a rule of kind 'combination' only")
-        if compared > 1:
-            raise wrong("enrichment: of a trial of one compared arm and a control")
 
     def adapt(self, plan: Plan, standing: Standing) -> Plan:
         """Narrow trials in which both hypotheses, or that of the subgroup, are still open."""

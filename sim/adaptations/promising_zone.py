@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -10,8 +10,6 @@ from scipy.special import ndtr, ndtri
 
 from sim.adaptations.base import Adaptation, Plan, Standing
 from sim.core.parts import wrong
-from sim.rules.base import Rule
-from sim.rules.combination_test import CombinationTest
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -24,6 +22,7 @@ class PromisingZone(Adaptation):
     weights, so that the type I error holds (Cui, Hung & Wang 1999, doi:10.1111/j.0006-341X.1999.00853.x).
     """
 
+    by_stages: ClassVar[bool] = True
     kind: Literal["promising_zone"] = "promising_zone"
     target: Share = 0.9
     zone: tuple[Share, Share] = (0.3, 0.9)
@@ -38,13 +37,6 @@ class PromisingZone(Adaptation):
     def most(self, n: int) -> int:
         """Return the upper limit."""
         return int(np.ceil(n * self.most_times))
-
-    def check(self, rule: Rule, compared: int) -> None:
-        """Refuse a rule whose level would not hold, and several arms."""
-        if not isinstance(rule, CombinationTest):
-            raise wrong("promising_zone: the level holds with a rule of kind 'combination' only")
-        if compared > 1:
-            raise wrong("promising_zone: resizes a trial of one compared arm and a control")
 
     def adapt(self, plan: Plan, standing: Standing) -> Plan:
         """Resize the second stage where it is promising."""
