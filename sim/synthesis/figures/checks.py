@@ -1,5 +1,6 @@
 """Pooled results that stayed out, beside the fit."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,9 @@ def draw_checks(checks: pd.DataFrame, path: Path) -> None:
         As ``checks.check_table`` gives it.
     """
     known = checks[checks["fit"].notna()] if len(checks) else checks
-    figure = blank(9.5, 0.42 * max(len(known), 2) + 1.5)
+    figure = blank(9.5, 0.42 * max(len(known), 3) + 1.5)
     axes = figure.add_subplot()
-    rows_down(axes, [_label(row) for row in known.to_dict("records")])
+    rows_down(axes, _labels(known))
     beside = axes.get_yaxis_transform()
     for y, row in enumerate(known.to_dict("records")):
         first, half = y == 0, 1.96 * row["se"]
@@ -38,6 +39,16 @@ def draw_checks(checks: pd.DataFrame, path: Path) -> None:
     if len(known):
         axes.legend(ncols=2, loc="lower center", bbox_to_anchor=(0.3, 1.0), frameon=False, fontsize=9)
     save(figure, path)
+
+
+def _labels(checks: pd.DataFrame) -> list[str]:
+    """Study, comparison and week; beside them the note's first words where several rows agree in these."""
+    rows = checks.to_dict("records")
+    labels = [_label(row) for row in rows]
+    return [
+        f"{label}\n({re.split('[,;]', str(row['note']))[0]})" if labels.count(label) > 1 else label
+        for label, row in zip(labels, rows, strict=True)
+    ]
 
 
 def _label(row: Mapping[Any, Any]) -> str:

@@ -28,9 +28,10 @@ def draw_courses(course: Course, entries: pd.DataFrame, ends: Mapping[str, float
     """
     seen = list(_arms(entries))
     names = [name for name in course.treatments if any(name == arm.treatment for arm in seen)]
-    lines = -(-len(names) // COLUMNS)
-    figure = blank(3.1 * COLUMNS, 2.6 * lines + 0.9)
-    panels = figure.subplots(lines, COLUMNS, sharex=True, sharey=True, squeeze=False).ravel()
+    columns = min(COLUMNS, len(names))
+    lines = -(-len(names) // columns)
+    figure = blank(3.1 * columns, 2.6 * lines + 1.1)
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
     weeks = np.linspace(0, min(LAST, max(float(arm.rows["weeks"].max()) for arm in seen)), STEPS)
     for axes, name in zip(panels, names, strict=False):
         mine = [arm for arm in seen if arm.treatment == name]
@@ -47,9 +48,9 @@ def draw_courses(course: Course, entries: pd.DataFrame, ends: Mapping[str, float
     for axes in panels[len(names) :]:
         axes.set_axis_off()
     figure.supxlabel("Weeks since randomisation", fontsize=10)
-    figure.supylabel("Change in mean pain rating from baseline, points of 0 to 10", fontsize=10)
+    figure.supylabel("Change in mean pain rating\nfrom baseline, points of 0 to 10", fontsize=10)
     figure.suptitle(
-        "Dark line and band: the fit's mean over trials, 95 %; dashed: under placebo; dots: arms as reported",
+        "Dark line and band: the fit's mean over trials, 95 %;\ndashed: placebo; dots: arms as reported",
         fontsize=10,
     )
     save(figure, path)
