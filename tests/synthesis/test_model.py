@@ -6,6 +6,7 @@ import arviz as az
 import numpy as np
 import pandas as pd
 import pytest
+from pytensor.graph.traversal import ancestors
 from scipy.stats import multivariate_normal
 
 from sim.core.errors import RunError
@@ -82,6 +83,14 @@ def test_likelihood_equals_a_plain_multivariate_normal() -> None:
     plain = multivariate_normal(means, sigma).logpdf(entries["value"].to_numpy())
     # the model's density is that of the whitened values: it lacks log |L|
     assert found == pytest.approx(plain + 0.5 * np.linalg.slogdet(sigma)[1], abs=1e-5)
+
+
+@pytest.mark.parametrize(("end", "told"), [(12.0, False), (4.0, True)])
+def test_what_lasts_is_in_the_likelihood_only_where_it_was_seen(end: float, told: bool) -> None:
+    """Without a follow-up after treatment it stays out: PyTensor rewrites zeros over a variable for ever."""
+    entries = rows(0, ["placebo", "nsaid"], [0.0, 4.0, 12.0]).assign(value=5.0)
+    model = build_model(question(), network(entries, end))
+    assert (model["persistence_half_weeks"] in ancestors([model["reported"]])) == told
 
 
 @pytest.mark.slow

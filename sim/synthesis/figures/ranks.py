@@ -31,7 +31,7 @@ def draw_ranks(ranks: pd.DataFrame, path: Path) -> None:
             colour = "white" if p > DARK_ENOUGH * darkest else "black"
             left.text(column, row, f"{100 * p:.0f}", ha="center", va="center", fontsize=7, color=colour)
     left.set_xticks(range(size), [str(r) for r in range(1, size + 1)], fontsize=8)
-    left.set_xlabel("Rank (1: least pain); numbers: probability, %")
+    left.set_xlabel("Rank (1: least pain);\nnumbers: probability, %")
     rows_down(right, names)
     left.tick_params(axis="y", length=0)
     right.barh(range(size), ranks["sucra"], color=DARK, height=0.6)
