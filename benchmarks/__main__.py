@@ -2,12 +2,12 @@
 
 import os
 
-from benchmarks import adaptive, fixed_design, group_sequential, mmrm, sites, workers
+from benchmarks import adaptive, fits, fixed_design, group_sequential, mmrm, sites, workers
 from benchmarks.measures import HOME, Measure, keep, show
 
 PARTS = (
     *(fixed_design.speed, fixed_design.stages, fixed_design.power_curve, mmrm.mixed_models),
-    *(group_sequential.trials, adaptive.trials, sites.trials, fixed_design.growth, workers.blocks),
+    *(group_sequential.trials, adaptive.trials, sites.trials, fixed_design.growth, workers.blocks, fits.fits),
 )
 
 
