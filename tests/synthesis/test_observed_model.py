@@ -25,7 +25,7 @@ LEVEL, GROWTH, RELIABILITY = float(np.log(1.6)), 0.12, 0.75
 STUDY_SD = np.exp(LEVEL + np.array([0.1, -0.1, 0.15, -0.15]))
 ARMS = [["placebo", "nsaid"], ["placebo", "exercise"], ["placebo", "nsaid", "exercise"], ["placebo", "nsaid"]]
 WEEKS = [0.0, 4.0, 12.0]
-N = 200
+N = 1000
 
 
 def with_patients() -> NetworkQuestion:

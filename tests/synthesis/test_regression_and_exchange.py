@@ -187,8 +187,8 @@ def test_an_exchange_moves_the_posterior_as_its_normal_says() -> None:
     made, at = across_years(), "nsaid"
     other = ACUTE | {"mean": -0.4, "sd": 0.1, "between_stages": 0.2}
     alone, borrowed = (
-        drawn(asked(exchange=given), made, "effect")[..., made.treatments.index(at)]
-        for given in ([], [other])
+        drawn(asked(**given), made, "effect")[..., made.treatments.index(at)]
+        for given in ({}, {"exchange": [other]})
     )
     weight = norm(-0.4, np.hypot(0.1, 0.2)).pdf(alone)
     expected = float((weight * alone).sum() / weight.sum())
