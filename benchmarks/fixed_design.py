@@ -22,7 +22,7 @@ from sim.true_values import true_values
 STUDY = Path(__file__).with_name("two_arm_assumed.yaml")
 ROUNDS = 25
 NAME = "fixed design, 300 patients x 6 visits, a fifth lost, ANCOVA and responders, full record"
-GROWTH = "growth: processor time a block, relative to the first"
+GROWTH = "growth: processor time, relative to the first"
 WEEKS = (0, 1, 2, 4, 8, 12)
 
 
@@ -111,7 +111,7 @@ def stages() -> list[Measure]:
 
 
 def growth() -> list[Measure]:
-    """Measure how a block's time grows with patients, visits and arms."""
+    """Measure how the time grows with blocks of replicates, and a block's with patients, visits and arms."""
     arms = [{"name": name, "treatment": "snri"} for name in ("snri", "b", "c", "d", "e")]
     control = {"name": "placebo", "treatment": "placebo"}
     cases = {
@@ -126,7 +126,18 @@ def growth() -> list[Measure]:
             Measure(GROWTH, f"{axis} {value}", seconds / taken[0])
             for value, seconds in zip(changes, taken, strict=True)
         ]
-    return found
+    counts = (1, 2, 4, 8)
+    taken = own_seconds(*(several(count) for count in counts), rounds=9)
+    return found + [
+        Measure(GROWTH, f"replicates {count * BLOCK_SIZE}", seconds / taken[0])
+        for count, seconds in zip(counts, taken, strict=True)
+    ]
+
+
+def several(count: int) -> Callable[[int], object]:
+    """Give what simulates so many blocks."""
+    step = trials(protocol_with())
+    return lambda block: [step(block * count + place) for place in range(count)]
 
 
 SIZES = tuple(range(80, 301, 20))
