@@ -81,12 +81,14 @@ def _compiled(op: Density, node: Apply, **_: Any) -> Callable[..., Any]:
         f"def called({', '.join(numbers)}, y):",
         f"    return run({', '.join(arrays)})",
         f"def density({', '.join(numbers)}):",
+        *(f"    {n} = np.ascontiguousarray({n})" for n in numbers),
         f"    y = np.empty({op.shapes[0]})",
         f"    return np.asarray(address({', '.join(f'{n}.ctypes' for n in [*numbers, 'y'])})), y",
     ]
     exec("\n".join(lines), scope)
     pointers = [types.CPointer(types.double)] * (len(numbers) + 1)  # type: ignore[no-untyped-call]
-    scope["address"] = numba.cfunc(types.double(*pointers))(scope["called"]).ctypes
+    scope["kept"] = numba.cfunc(types.double(*pointers))(scope["called"])  # as long as its caller
+    scope["address"] = scope["kept"].ctypes
     return numba.njit(scope["density"])  # type: ignore[no-any-return]
 
 
@@ -113,7 +115,7 @@ def flatten(model: pm.Model) -> Flattened:
     Raises
     ------
     NotImplementedError
-        A free variable is bounded, or an operation is not known to ``plain_loops``.
+        A free variable is bounded, data are no floats, or an operation is not known to ``plain_loops``.
     """
     if any(model.rvs_to_transforms[variable] is not None for variable in model.free_RVs):
         raise NotImplementedError(
@@ -123,6 +125,8 @@ def flatten(model: pm.Model) -> Flattened:
     log_density = rewrite_graph(model.logp(), include=[*TIDY, "local_remove_check_parameter"])
     gradient = pt.concatenate([g.ravel() for g in pytensor.gradient.grad(log_density, free)])
     shared = [v for v in ancestors([log_density]) if isinstance(v, SharedVariable)]
+    if other := [v.name for v in shared if v.get_value().dtype != np.float64]:
+        raise NotImplementedError(f"data that are not float64: {', '.join(other)}")
     first = model.initial_point()
     shapes = {value.name: first[value.name].shape for value in free}
     ends = list(accumulate(prod(shape) for shape in shapes.values()))
@@ -137,7 +141,7 @@ def flatten(model: pm.Model) -> Flattened:
     rewrite_graph(graph, include=["fast_run"], exclude=LEFT_OUT)
     with pm.Model() as flat:
         start = np.concatenate([first[name].ravel() for name in shapes])
-        numbers = [pm.Data(v.name, v.get_value().astype(float)) for v in shared]
+        numbers = [pm.Data(v.name, v.get_value()) for v in shared]
         whole = pm.Flat(FREE, shape=len(start), initval=start)
         pm.Potential("density", Density(graph)(whole, *numbers)[0])
     return Flattened(flat, shapes)

@@ -68,11 +68,26 @@ class Page:
 
     def element(self, variable: Variable, at: Sequence[str]) -> str:
         """Write where one element of an input or of something computed lies."""
-        if variable in self.inputs:
+        if variable not in self.stored:
             return _indexed(f"x{self.inputs.index(variable)}", at)
         if variable in self.outputs and shape_of(variable):
             return _indexed(f"y{self.outputs.index(variable)}", at)
         return f"w[v{self.stored[variable]}{_flat(shape_of(variable), at)}]"
+
+    def place(self, places: Variable, at: str, size: int) -> str:
+        """Write an entry of a vector of places on an axis of length ``size``; negative ones count from behind.
+
+        Raises
+        ------
+        IndexError
+            A place that the axis does not have.
+        """
+        if not isinstance(places, Constant):
+            return f"({self.read(places, [at])} % {size})"
+        told = np.asarray(places.data)
+        if ((told < -size) | (told >= size)).any():
+            raise IndexError(f"a place outside an axis of length {size}: {told}")
+        return self._constant(told % size, ["0" if len(told) == 1 else at])
 
     def _constant(self, value: Any, at: Sequence[str]) -> str:
         first = value.ravel()[:1]
@@ -113,12 +128,13 @@ class Page:
         free: defaultdict[int, list[int]] = defaultdict(list)
         end = 0
         for turn, read in enumerate(self.reads):
-            for variable in sorted(read & self.stored.keys(), key=self.stored.__getitem__):
+            in_order = sorted(read & self.stored.keys(), key=self.stored.__getitem__)
+            for variable in in_order:
                 size = prod(shape_of(variable))
                 if self.stored[variable] not in place:
                     place[self.stored[variable]] = free[size].pop() if free[size] else end
                     end = max(end, place[self.stored[variable]] + size)
-            for variable in read & self.stored.keys():
+            for variable in in_order:
                 if last[variable] == turn:
                     free[prod(shape_of(variable))].append(place[self.stored[variable]])
         return place, end
@@ -129,6 +145,8 @@ def shape_of(variable: Variable) -> tuple[int, ...]:
     shape = getattr(variable.type, "shape", ())
     if None in shape:
         raise NotImplementedError(f"an axis of {variable} is not known before it is computed: {shape}")
+    if 0 in shape:
+        raise NotImplementedError(f"{variable} is empty: {shape}")
     return tuple(shape)
 
 
@@ -164,35 +182,46 @@ def _(op: DimShuffle, node: Apply, page: Page, wanted: Element) -> str:
 
 @view.register
 def _(op: Subtensor, node: Apply, page: Page, wanted: Element) -> str:
-    return page.read(node.inputs[0], shifted(op, node.inputs[1:], wanted.at, node.inputs[0]))
+    source, *places = node.inputs
+    return page.read(source, inside(region(op, places, source), wanted.at))
 
 
-def shifted(op: Any, places: Sequence[Variable], at: Sequence[str], source: Variable) -> list[str]:
-    """Index into the source of a slice whose own index is ``at``."""
-    given, own, indices = iter(places), iter(at), []
-    for entry, size in zip(op.idx_list, shape_of(source), strict=False):
+def region(op: Any, places: Sequence[Variable], source: Variable) -> list[range | int]:
+    """What a basic index takes of each axis of ``source``: a range of places, or a single one."""
+    given = iter(places)
+    taken: list[range | int] = []
+    for axis, size in enumerate(shape_of(source)):
+        entry = op.idx_list[axis] if axis < len(op.idx_list) else slice(None)
         if isinstance(entry, slice):
-            start, stop, step = (
-                None if part is None else int(next(given).data)
-                for part in (entry.start, entry.stop, entry.step)
+            parts = (
+                None if p is None else int(next(given).data) for p in (entry.start, entry.stop, entry.step)
             )
-            begin, _, stride = slice(start, stop, step).indices(size)
-            indices.append(_step(begin, stride, next(own)))
+            taken.append(range(*slice(*parts).indices(size)))
         else:
-            indices.append(str(range(size)[int(next(given).data)]))
-    return indices + list(own)
+            taken.append(range(size)[int(next(given).data)])
+    return taken
 
 
-def _step(begin: int, stride: int, index: str) -> str:
+def inside(taken: Sequence[range | int], at: Sequence[str]) -> list[str]:
+    """Index into the source of what a region takes, whose own index is ``at``."""
+    own = iter(at)
+    return [str(axis) if isinstance(axis, int) else _step(axis, next(own)) for axis in taken]
+
+
+def _step(places: range, index: str) -> str:
     if index == "0":
-        return str(begin)
-    return f"({begin} + {index})" if stride == 1 else f"({begin} + {stride} * {index})"
+        return str(places.start)
+    if places.start == 0 and places.step == 1:
+        return index
+    steps = index if places.step == 1 else f"{places.step} * {index}"
+    return f"({places.start} + {steps})"
 
 
 @view.register
 def _(op: AdvancedSubtensor1, node: Apply, page: Page, wanted: Element) -> str:
     source, places = node.inputs
-    return page.read(source, [page.read(places, wanted.at[:1]), *wanted.at[1:]])
+    first = page.place(places, wanted.at[0], shape_of(source)[0])
+    return page.read(source, [first, *wanted.at[1:]])
 
 
 @view.register

@@ -21,7 +21,7 @@ from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.math import Dot
 from pytensor.tensor.subtensor import AdvancedIncSubtensor1, IncSubtensor
 
-from sim.synthesis.page import Page, is_view, shape_of, shifted
+from sim.synthesis.page import Page, inside, is_view, region, shape_of
 
 FORMULAS = {
     scalar.Sub: "({} - {})",
@@ -33,15 +33,16 @@ FORMULAS = {
     scalar.Exp: "math.exp({})",
     scalar.Log: "math.log({})",
     scalar.Log1p: "math.log1p({})",
+    scalar.Expm1: "math.expm1({})",
     scalar.math.Erfc: "math.erfc({})",
     scalar.math.Sigmoid: "(1.0 / (1.0 + math.exp(-{})))",
-    scalar.Maximum: "max({}, {})",
-    scalar.Minimum: "min({}, {})",
-    scalar.Clip: "min(max({}, {}), {})",
+    scalar.Maximum: "({1} if {0} < {1} or {1} != {1} else {0})",  # as NumPy: what is not a number stays
+    scalar.Minimum: "({1} if {0} > {1} or {1} != {1} else {0})",
+    scalar.Clip: "({1} if {0} < {1} else {2} if {0} > {2} else {0})",
     scalar.LE: "({} <= {})",
     scalar.GE: "({} >= {})",
     scalar.EQ: "({} == {})",
-    scalar.AND: "({} & {})",
+    scalar.AND: "(({} != 0) & ({} != 0))",
 }
 """Scalar operations of fixed arity; sums and products take any number."""
 
@@ -99,7 +100,7 @@ def _deliver(variable: Variable, page: Page) -> None:
 
 def functions_of(source: str, constants: dict[str, Any]) -> dict[str, Any]:
     """Make the Python functions of what ``write`` wrote; ``run`` finds its parts beside it."""
-    scope = {"math": math, "np": np, **constants}
+    scope = {"math": math, "np": np, "inf": math.inf, "nan": math.nan, **constants}
     exec(compile(source, "<plain loops>", "exec"), scope)
     return scope
 
@@ -195,19 +196,28 @@ def _(op: Join, node: Apply, page: Page) -> None:
 def _(op: AdvancedIncSubtensor1, node: Apply, page: Page) -> None:
     """Rows of ``part``, or one for all, go to the rows of ``whole`` that ``places`` tells."""
     whole, part, places = node.inputs
-    ((i, count),) = page.indices(places)
-    own = [(i, count), *page.indices(whole)[1:]]
-    taken = page.read(part, [name for name, _ in own][whole.type.ndim - part.type.ndim :])
-    place = page.read(places, [i])
-    _change(op, node, page, ([place, *(name for name, _ in own[1:])], own, taken))
+    own = [*page.indices(places), *page.indices(whole)[1:]]
+    names = [name for name, _ in own]
+    row = page.place(places, names[0], shape_of(whole)[0])
+    _change(op, node, page, ([row, *names[1:]], own, _broadcast(part, names, page)))
 
 
 @compute.register
 def _(op: IncSubtensor, node: Apply, page: Page) -> None:
+    """``part``, which may be smaller, goes to a region of ``whole``."""
     whole, part, *places = node.inputs
-    own = page.indices(part)
+    taken = region(op, places, whole)
+    lengths = [len(axis) for axis in taken if isinstance(axis, range)]
+    own = [(f"j{len(page.lines)}_{n}" if size > 1 else "0", size) for n, size in enumerate(lengths)]
     names = [name for name, _ in own]
-    _change(op, node, page, (shifted(op, places, names, whole), own, page.read(part, names)))
+    if 0 in lengths:
+        raise NotImplementedError(f"{op} changes an empty region of {whole}")
+    _change(op, node, page, (inside(taken, names), own, _broadcast(part, names, page)))
+
+
+def _broadcast(part: Variable, names: Sequence[str], page: Page) -> str:
+    """Read ``part`` at the last of the indices that it is spread over."""
+    return page.read(part, names[len(names) - part.type.ndim :])
 
 
 def _change(op: Any, node: Apply, page: Page, part: tuple[Sequence[str], Any, str]) -> None:

@@ -55,7 +55,8 @@ class Compiled:
     @classmethod
     def of(cls, model: pm.Model) -> Self:
         """Compile the density and its gradient (nutpie, numba backend)."""
-        before, numba.config.OPT = numba.config.OPT, LIGHT  # type: ignore[attr-defined]
+        before = numba.config.OPT  # type: ignore[attr-defined]
+        numba.config.OPT = type(before)(LIGHT)  # type: ignore[attr-defined]
         try:
             flat = flatten(model)
             return cls(model, flat, nutpie.compile_pymc_model(flat.model, backend="numba"))

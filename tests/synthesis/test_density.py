@@ -119,17 +119,23 @@ def of_data() -> pm.Model:
     return model
 
 
-def test_compiled_it_is_the_same() -> None:
-    """Numba's loops, called by their address, against the same source run by Python."""
-    node = node_of(flatten(of_data()))
+@pytest.mark.parametrize(
+    "made", [of_data, of_rates, pytest.param(with_patients, marks=pytest.mark.slow)], ids=lambda f: f.__name__
+)
+def test_compiled_it_is_the_same(made: Any) -> None:
+    """Numba's loops, called by their address, against the same source run by Python; data in any order."""
+    flat = flatten(made())
+    node = node_of(flat)
     inputs = [pt.tensor(dtype="float64", shape=shape) for shape in node.op.shapes]
     compiled = pytensor.function(inputs, list(node.op(*inputs)), mode="NUMBA")
-    given = [np.array([0.3, -0.7]), np.array([0.1, 0.2, 0.3])]
-    out: list[list[Any]] = [[None], [None]]
-    node.op.perform(None, given, out)
-    value, gradient = compiled(*given)
-    assert float(value) == pytest.approx(float(out[0][0]), rel=1e-13)
-    np.testing.assert_allclose(gradient, out[1][0], rtol=1e-13)
+    data = [np.asfortranarray(flat.model[v.name].get_value()) for v in node.inputs[1:]]
+    for scale in (0.5, 3.0):
+        given = [scale * np.random.default_rng(4).standard_normal(node.op.shapes[0]), *data]
+        out: list[list[Any]] = [[None], [None]]
+        node.op.perform(None, given, out)
+        value, gradient = compiled(*given)
+        assert float(value) == pytest.approx(float(out[0][0]), rel=1e-11)
+        np.testing.assert_allclose(gradient, out[1][0], rtol=1e-9, atol=1e-11 * np.abs(gradient).max())
 
 
 def ran(inputs: list[Any], outputs: list[Any], given: list[Any]) -> list[Any]:
@@ -159,7 +165,17 @@ PLACES = np.array([2, 0, 2])
         pt.dot(X.T, X),
         pt.inc_subtensor(advanced_subtensor1(X, PLACES), 1.5 * X[:3]),
         pt.set_subtensor(X[1:3, 0], X[:2, 2]),
-        pt.set_subtensor(X[-1], 0.0),
+        pt.set_subtensor(X[-1], 0.0) * 1,
+        pt.inc_subtensor(X[1:3], ROW) * 1,
+        pt.inc_subtensor(X[1:4:2, ::-1], ROW[0]) * 1,
+        pt.set_subtensor(X[1:3], 0.0) * 1,
+        pt.inc_subtensor(advanced_subtensor1(X, PLACES), ROW[0]) * 1,
+        advanced_subtensor1(X, np.array([-1, 0, -4])) + ROW,
+        pt.inc_subtensor(advanced_subtensor1(X, np.array([-1, 0])), X[:2]) * 1,
+        ((X[:, :1] <= 0) & (X >= 0)) * 2.0,
+        pt.expm1(X) - pt.clip(X, -0.5, 0.5),
+        pt.exp(pt.minimum(X, np.inf)) * 2,
+        X,
         pt.alloc(ROW[0, 1], 2, 2) / 3,
         pt.split(X * 2, splits_size=[1, 3], n_splits=2, axis=0)[1],
         X[2],
@@ -172,6 +188,26 @@ def test_what_moves_numbers_moves_them_as_pytensor_does(output: Any) -> None:
     told = pytensor.function([X, ROW], output, mode=PLAIN, on_unused_input="ignore")(*given)
     (made,) = ran([X, ROW], [output], given)
     np.testing.assert_allclose(made, told, rtol=1e-13)
+
+
+def test_a_sum_over_a_slice_has_its_gradient_everywhere() -> None:
+    """Rewrites make the gradient of such a sum one number that is spread over the slice."""
+    with pm.Model() as model:
+        z = pm.Normal("z", shape=4)
+        pm.Potential("a", z[1:3].sum() * pt.exp(z[0]) + pt.exp(z)[np.array([-1, 0])].sum())
+    flat = flatten(model)
+    at = np.array([0.1, 0.2, 0.3, 0.4])
+    out: list[list[Any]] = [[None], [None]]
+    node_of(flat).op.perform(None, [at], out)
+    value, gradient = plain(model, flat)(at)
+    assert float(out[0][0]) == pytest.approx(value, rel=1e-13)
+    np.testing.assert_allclose(out[1][0], gradient, rtol=1e-12)
+
+
+def test_what_is_not_a_number_stays_so() -> None:
+    given = np.full((4, 3), np.nan)
+    for output in (pt.maximum(1e-9, X) * 1, pt.minimum(X, 2.0) * 1, pt.clip(X, 0, 1) * 1):
+        assert np.isnan(ran([X], [output], [given])[0]).all()
 
 
 def test_a_place_is_used_again_only_when_nothing_reads_it_any_more() -> None:
@@ -192,6 +228,14 @@ def test_what_is_not_known_is_named() -> None:
         write(FunctionGraph([X], [pt.cosh(X)], clone=True))
     with pytest.raises(NotImplementedError, match="not known before"):
         write(FunctionGraph([y := pt.vector("y")], [y + 1], clone=True))
+    with pytest.raises(NotImplementedError, match="is empty"):
+        write(FunctionGraph([X], [X[:0] + 1], clone=True))
+    with pytest.raises(IndexError, match="axis of length 4"):
+        write(FunctionGraph([X], [advanced_subtensor1(X, np.array([0, 4])) + 1], clone=True))
+    with pm.Model() as model:
+        pm.Normal("z", pm.Data("whole", np.arange(2)), 1.0, shape=2)
+    with pytest.raises(NotImplementedError, match="not float64: whole"):
+        flatten(model)
     with pm.Model() as model:
         pm.Exponential("scale", 1.0)
     with pytest.raises(NotImplementedError, match="bounded"):
