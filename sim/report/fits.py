@@ -85,7 +85,8 @@ def gather(fit: Fit) -> Synthesis:
 
 SHARES = (
     "Effects that rest on one or two studies: SD of the mean effect without and with the study's follow-up, "
-    "the share of precision that goes with it, and what the design prior is worth in patients per arm"
+    "the share of precision that goes with it (shares of two studies do not add up), and what the design "
+    "prior is worth in patients per arm"
 )
 FOLDED = {
     "check": ("Pooled results kept aside as a check", "Pooled results that did not enter, beside the fit"),

@@ -75,7 +75,7 @@ class Page:
         return f"w[v{self.stored[variable]}{_flat(shape_of(variable), at)}]"
 
     def place(self, places: Variable, at: str, size: int) -> str:
-        """Write an entry of a vector of places on an axis of length ``size``; negative ones count from behind.
+        """Write an entry of a vector of places on an axis of ``size``; a negative one counts from its end.
 
         Raises
         ------

@@ -223,6 +223,18 @@ def test_rendering_again_gives_the_same_page(copy: Results, monkeypatch: pytest.
     assert render(copy).read_bytes() == before
 
 
+def test_the_share_of_single_trials_is_shown_or_how_to_get_it(copy: Results, page: Page, drawn: None) -> None:
+    told = "--leave-one-out, then the run again, adds it"
+    assert told in page.sections["evidence"]
+    (copy.folder / "synthesis" / "toy" / "prior_share.csv").write_text(
+        "treatment,study,mean_without,sd_without,mean_with,sd_with,share,patients_per_arm_without,"
+        "patients_per_arm,converged\ntalk,trial2001,-0.8,0.45,-1.5,0.31,0.52,26,38,True\n"
+    )
+    evidence = Page(render(copy).read_text(encoding="utf-8")).sections["evidence"]
+    assert told not in evidence
+    assert "rest on one or two studies" in evidence
+
+
 def test_a_run_without_sizes_and_synthesis_still_has_a_page(copy: Results, drawn: None) -> None:
     for name in ("sample_sizes.csv", "size_curve.csv", "power_curve.csv", "examples.csv", "region.csv"):
         (copy.folder / name).unlink()
